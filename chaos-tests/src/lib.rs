@@ -1,0 +1,1 @@
+//! Fault injection, workloads, models and checkers for the whole system

@@ -1,0 +1,59 @@
+//! The wires of Balsa: generated types, typed clients and the words of the Kubernetes API machinery.
+//!
+//! | module | wire | source |
+//! |---|---|---|
+//! | [`etcd`] | etcd v3 gRPC, as clients of the store speak it | `proto/etcd` |
+//! | [`store`] | raft entries and the peer service between store members | `proto/balsa/store` |
+//! | [`resources`] | the apiserver's gRPC door for components | `proto/balsa/resources` |
+//! | [`cri`] | the container runtime interface, v1 | `proto/cri` |
+//! | [`meta`] | selectors, quantities, object metadata | Kubernetes API conventions |
+//! | [`client`] | the one client of the resources door: watch, reflector, work queue, lease lock | |
+
+pub mod client;
+pub mod meta;
+
+/// Generated code, in the module tree that its own paths expect: one module per segment of a package's name.
+mod generated {
+    #![allow(clippy::all, clippy::unwrap_used, missing_docs)]
+    pub mod mvccpb {
+        tonic::include_proto!("mvccpb");
+    }
+    pub mod authpb {
+        tonic::include_proto!("authpb");
+    }
+    pub mod etcdserverpb {
+        tonic::include_proto!("etcdserverpb");
+    }
+    pub mod v3lockpb {
+        tonic::include_proto!("v3lockpb");
+    }
+    pub mod v3electionpb {
+        tonic::include_proto!("v3electionpb");
+    }
+    pub mod balsa {
+        pub mod store {
+            pub mod v1 {
+                tonic::include_proto!("balsa.store.v1");
+            }
+        }
+        pub mod resources {
+            pub mod v1 {
+                tonic::include_proto!("balsa.resources.v1");
+            }
+        }
+    }
+    pub mod runtime {
+        pub mod v1 {
+            tonic::include_proto!("runtime.v1");
+        }
+    }
+}
+
+pub use generated::balsa::resources::v1 as resources;
+pub use generated::balsa::store::v1 as store;
+pub use generated::runtime::v1 as cri;
+
+/// etcd v3 on the wire.
+pub mod etcd {
+    pub use crate::generated::{authpb, etcdserverpb, mvccpb, v3electionpb, v3lockpb};
+}
