@@ -1,1 +1,5 @@
-//! Fault injection, workloads, models and checkers for the whole system
+//! Fault injection, workloads, models and checkers for the whole system.
+//!
+//! [`lab`] runs real processes on hosts made of network namespaces; the end-to-end tests and the benchmark use it.
+
+pub mod lab;

@@ -1,0 +1,86 @@
+//! A host: a network namespace with one address, one cable to the outside world.
+//!
+//! ```text
+//!  host namespace [10.213.0.2/24 eth0] ══ veth ══ [10.213.0.1/24] outside namespace
+//! ```
+//! The outside is a namespace as well: hosts of concurrent runs may have equal addresses.
+
+use std::net::Ipv4Addr;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context, Result, bail};
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// Removed, with all it holds, when dropped.
+pub struct Host {
+    name: String,
+    outside: String,
+}
+
+impl Host {
+    /// The host's own address.
+    pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 213, 0, 2);
+    const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 213, 0, 1);
+
+    /// Needs root.
+    pub fn create() -> Result<Self> {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("balsa-{}-{number}", std::process::id());
+        let host = Self { outside: format!("{name}-out"), name };
+        let (inside, outside) = (&host.name, &host.outside);
+        let (address, gateway) = (format!("{}/24", Self::ADDRESS), format!("{}/24", Self::GATEWAY));
+        for line in [
+            format!("netns add {inside}"),
+            format!("netns add {outside}"),
+            format!("-n {inside} link add eth0 type veth peer name eth0 netns {outside}"),
+            format!("-n {inside} addr add {address} dev eth0"),
+            format!("-n {outside} addr add {gateway} dev eth0"),
+            format!("-n {inside} link set lo up"),
+            format!("-n {outside} link set lo up"),
+            format!("-n {inside} link set eth0 up"),
+            format!("-n {outside} link set eth0 up"),
+            format!("-n {inside} route add default via {}", Self::GATEWAY),
+        ] {
+            ip(&line)?;
+        }
+        Ok(host)
+    }
+
+    /// A command that will run on this host.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        in_namespace(&self.name, program)
+    }
+
+    /// A command that will run in the world outside, whose only neighbour is the host.
+    pub fn outside_command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        in_namespace(&self.outside, program)
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        for name in [&self.name, &self.outside] {
+            if let Err(error) = ip(&format!("netns del {name}")) {
+                eprintln!("left behind: {error:#}");
+            }
+        }
+    }
+}
+
+/// `nsenter` and not `ip netns exec`: the latter makes a new mount namespace each time, and mounts made by one
+/// process of the host must be seen by the next.
+fn in_namespace(name: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--net=/run/netns/{name}")).arg("--").arg(program);
+    command
+}
+
+fn ip(line: &str) -> Result<()> {
+    let output = Command::new("ip").args(line.split(' ')).output().context("run ip (package iproute2)")?;
+    if !output.status.success() {
+        bail!("ip {line}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
