@@ -5,11 +5,13 @@
 //! ```
 //! The outside is a namespace as well: hosts of concurrent runs may have equal addresses.
 
+use std::fs::File;
 use std::net::Ipv4Addr;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, bail};
+use nix::sched::{CloneFlags, setns};
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -51,6 +53,18 @@ impl Host {
     /// A command that will run on this host.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         in_namespace(&self.name, program)
+    }
+
+    /// Runs `work` on a thread of its own that is on this host; threads that it starts are, too.
+    pub fn run_inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
+        let namespace = File::open(format!("/run/netns/{}", self.name)).context("open the host's namespace")?;
+        std::thread::scope(|scope| {
+            let worker = scope.spawn(move || {
+                setns(namespace, CloneFlags::CLONE_NEWNET).context("enter the host's namespace")?;
+                Ok(work())
+            });
+            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
     }
 
     /// A command that will run in the world outside, whose only neighbour is the host.

@@ -1,0 +1,81 @@
+//! `balsa up`: a whole cluster on one machine, in one process.
+//!
+//! The parts are those that run alone on many machines, with the flags they would have there ([`flags`]), and they
+//! speak to each other over the same authenticated gRPC and HTTPS. What is added here: the certificates, an order of
+//! starting and stopping, and one line per part for the person who waits.
+
+mod certificates;
+mod flags;
+mod lock;
+mod node_ready;
+mod part;
+mod preflight;
+mod settings;
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use tokio_util::sync::CancellationToken;
+
+pub use settings::Args;
+
+use part::{Part, Parts};
+use settings::Settings;
+
+/// Runs until shutdown, or until a part fails.
+pub async fn run(args: Args, shutdown: CancellationToken) -> Result<()> {
+    let started = Instant::now();
+    let settings = Settings::resolve(args)?;
+    preflight::check(&settings)?;
+    let _lock = lock::DataDirLock::acquire(&settings.data_dir)?;
+    certificates::ensure(&settings)?;
+    println!("balsa {}: node {}, data in {}", env!("CARGO_PKG_VERSION"), settings.node_name, settings.data_dir.display());
+
+    let mut parts = Parts::new(started, shutdown.clone());
+    let result = start(&settings, &mut parts, started).await;
+    let ended = match result {
+        Ok(()) => parts.run_until_shutdown().await,
+        Err(error) => Err(error),
+    };
+    parts.stop().await;
+    ended
+}
+
+/// Starts the parts as their dependencies become ready; returns when the node is Ready, or on shutdown.
+async fn start(settings: &Settings, parts: &mut Parts, started: Instant) -> Result<()> {
+    // The container runtime takes as long as the store and the apiserver together, so the node starts first.
+    let node = flags::nodeagent(settings)?;
+    let node = parts.start(Part::NodeAgent, |ready, token| balsa_nodeagent::run(node, ready, token));
+    if settings.etcd_servers.is_none() {
+        let store = flags::store(settings)?;
+        let ready = parts.start(Part::Store, |ready, token| balsa_store::run(store, ready, token));
+        parts.wait(ready, Part::Store, &settings.store_url()).await?;
+    }
+    let apiserver = flags::apiserver(settings)?;
+    let ready = parts.start(Part::Apiserver, |ready, token| balsa_apiserver::run(apiserver, ready, token));
+    parts.wait(ready, Part::Apiserver, &settings.server_url()).await?;
+
+    let controllers = flags::controllers(settings)?;
+    let controllers =
+        parts.start(Part::Controllers, |ready, token| balsa_controllers::run_controllers(controllers, ready, token));
+    let scheduler = flags::scheduler(settings)?;
+    let scheduler =
+        parts.start(Part::Scheduler, |ready, token| balsa_controllers::run_scheduler(scheduler, ready, token));
+    parts.wait(controllers, Part::Controllers, "").await?;
+    parts.wait(scheduler, Part::Scheduler, "").await?;
+    parts.wait(node, Part::NodeAgent, &settings.node_url()).await?;
+
+    let ready = node_ready::wait(settings);
+    if parts.unless_ended(ready).await?.is_some() {
+        let kubeconfig = settings.kubeconfig();
+        println!("the cluster is up after {:.2} s; use it with", started.elapsed().as_secs_f64());
+        println!("  export KUBECONFIG={}", kubeconfig.display());
+        mark_ready(settings).context("note that the cluster is up")?;
+    }
+    Ok(())
+}
+
+/// The process id, for `balsa down`.
+fn mark_ready(settings: &Settings) -> std::io::Result<()> {
+    std::fs::write(settings.data_dir.join("balsa.pid"), format!("{}\n", std::process::id()))
+}
