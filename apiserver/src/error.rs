@@ -134,6 +134,12 @@ impl From<ApiError> for Status {
     }
 }
 
+impl From<Status> for ApiError {
+    fn from(status: Status) -> ApiError {
+        ApiError(Box::new(status))
+    }
+}
+
 impl ApiError {
     /// The general constructor; prefer the named ones.
     pub fn new(code: u16, reason: &str, message: impl Into<String>, details: Option<StatusDetails>) -> Self {

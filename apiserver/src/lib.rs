@@ -37,4 +37,4 @@ pub mod table;
 
 pub use args::Args;
 pub use config::Config;
-pub use run::run;
+pub use run::{Error, run};

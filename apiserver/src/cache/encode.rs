@@ -7,6 +7,15 @@ use serde_json::{Map, Value};
 
 /// `object` must be a JSON object; `metadata` is created if it is missing.
 pub fn stored(object: &Value) -> Bytes {
+    encode(object, false)
+}
+
+/// The same order with the resourceVersion kept: objects on the wire that are not copied from the store.
+pub fn served(object: &Value) -> Bytes {
+    encode(object, true)
+}
+
+fn encode(object: &Value, keeps_resource_version: bool) -> Bytes {
     let members = object.as_object().expect("an API object is a JSON object");
     let mut out = Vec::with_capacity(1024);
     out.push(b'{');
@@ -18,7 +27,7 @@ pub fn stored(object: &Value) -> Bytes {
     let empty = Map::new();
     let metadata = members.get("metadata").and_then(Value::as_object).unwrap_or(&empty);
     let mut first = true;
-    for (name, value) in metadata.iter().filter(|(name, _)| *name != "resourceVersion") {
+    for (name, value) in metadata.iter().filter(|(name, _)| keeps_resource_version || *name != "resourceVersion") {
         if !first {
             out.push(b',');
         }

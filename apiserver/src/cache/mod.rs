@@ -55,11 +55,12 @@ struct Inner {
 }
 
 impl Cache {
-    /// An empty cache for the given storage prefixes, and the task state that fills it.
-    pub fn new(kinds: impl Iterator<Item = (&'static str, &'static Kind)>) -> Cache {
+    /// An empty cache for every stored kind; a [`Reflector`] fills it.
+    pub fn new(kinds: &'static [Kind]) -> Cache {
         let mut resources = HashMap::new();
-        for (prefix, kind) in kinds {
-            resources.entry(prefix).or_insert_with(|| Arc::new(ResourceCache::new(prefix, kind)));
+        for kind in kinds {
+            let Some(prefix) = kind.prefix() else { continue };
+            resources.entry(prefix).or_insert_with(|| Arc::new(ResourceCache::new(prefix, kind.stored())));
         }
         let (revision, _) = watch::channel(0);
         let progress_wanted = Arc::new(tokio::sync::Notify::new());
@@ -68,7 +69,7 @@ impl Cache {
 
     /// None for kinds that are not stored.
     pub fn resource(&self, kind: &Kind) -> Option<&Arc<ResourceCache>> {
-        self.inner.resources.get(kind.storage_prefix()?)
+        self.inner.resources.get(kind.prefix()?)
     }
 
     fn by_prefix(&self, prefix: &str) -> Option<&Arc<ResourceCache>> {

@@ -17,14 +17,14 @@ const METADATA_WITHIN: usize = 512;
 pub struct CachedObject {
     /// JSON as stored: without `metadata.resourceVersion`.
     pub bytes: Bytes,
-    /// The mod revision; for the object of a DELETED event, that of the deletion.
+    /// The mod revision; for the object of a DELETED event, that of the deletion. 0: never stored (dry run).
     pub revision: u64,
     /// Empty for cluster-scoped objects.
     pub namespace: SmolStr,
     pub name: SmolStr,
     pub uid: SmolStr,
     pub labels: BTreeMap<String, String>,
-    /// Selectable fields besides `metadata.name` and `metadata.namespace`.
+    /// Selectable fields, `metadata.name` and `metadata.namespace` included.
     pub fields: Vec<(&'static str, String)>,
     /// Where the members of `metadata` begin in `bytes`.
     splice_at: usize,
@@ -57,7 +57,7 @@ impl CachedObject {
             name: text("name"),
             uid: text("uid"),
             labels: labels_of(metadata),
-            fields: (kind.hooks.fields)(value),
+            fields: kind.fields(value),
         })
     }
 
@@ -74,7 +74,9 @@ impl CachedObject {
     /// The parsed object, `metadata.resourceVersion` included.
     pub fn value(&self) -> Value {
         let mut value: Value = serde_json::from_slice(&self.bytes).expect("decode has parsed these bytes");
-        value["metadata"]["resourceVersion"] = Value::String(self.revision.to_string());
+        if self.revision != 0 {
+            value["metadata"]["resourceVersion"] = Value::String(self.revision.to_string());
+        }
         value
     }
 
@@ -95,11 +97,7 @@ impl CachedObject {
     }
 
     pub fn field(&self, name: &str) -> Option<&str> {
-        match name {
-            "metadata.name" => Some(&self.name),
-            "metadata.namespace" => Some(&self.namespace),
-            _ => self.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str()),
-        }
+        self.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -116,6 +114,9 @@ pub fn spliced(bytes: &Bytes, revision: u64) -> Option<Bytes> {
 }
 
 fn splice(bytes: &[u8], at: usize, revision: u64, out: &mut BytesMut) {
+    if revision == 0 {
+        return out.put_slice(bytes);
+    }
     out.put_slice(&bytes[..at]);
     out.put_slice(b"\"resourceVersion\":\"");
     let mut digits = [0_u8; 20];

@@ -57,19 +57,31 @@ impl Event {
         self.line.get_or_init(|| watch_line(kind.word(), &self.object)).clone()
     }
 
+    /// The object of the line: the same bytes, shared.
+    pub fn json_object(&self) -> Bytes {
+        let line = self.json_line(self.kind);
+        // `{"type":"` WORD `","object":` … `}\n`
+        let head = LINE_START.len() + self.kind.word().len() + LINE_OBJECT.len();
+        line.slice(head..line.len() - LINE_END.len())
+    }
+
     fn weight(&self) -> usize {
         self.object.bytes.len()
     }
 }
 
+const LINE_START: &[u8] = b"{\"type\":\"";
+const LINE_OBJECT: &[u8] = b"\",\"object\":";
+const LINE_END: &[u8] = b"}\n";
+
 /// One line of a JSON watch.
 pub fn watch_line(word: &str, object: &CachedObject) -> Bytes {
     let mut out = BytesMut::with_capacity(object.json_len() + 40);
-    out.put_slice(b"{\"type\":\"");
+    out.put_slice(LINE_START);
     out.put_slice(word.as_bytes());
-    out.put_slice(b"\",\"object\":");
+    out.put_slice(LINE_OBJECT);
     object.write_json(&mut out);
-    out.put_slice(b"}\n");
+    out.put_slice(LINE_END);
     out.freeze()
 }
 

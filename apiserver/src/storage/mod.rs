@@ -19,7 +19,7 @@ use bytes::Bytes;
 use tonic::transport::Channel;
 
 pub use compactor::Compactor;
-pub use connect::{EtcdConfig, EtcdTls};
+pub use connect::{ConnectError, EtcdConfig, EtcdTls};
 pub use error::StoreError;
 pub use txn::{Claims, Guard};
 
@@ -54,7 +54,7 @@ pub struct Page {
 
 impl Store {
     /// Connects lazily: fails only on addresses or certificates that can never work.
-    pub fn connect(config: &EtcdConfig) -> Result<Store, connect::ConnectError> {
+    pub fn connect(config: &EtcdConfig) -> Result<Store, ConnectError> {
         let channel = connect::channel(config)?;
         let prefix: Arc<str> = format!("/{}/", config.prefix.trim_matches('/')).into();
         let kv = KvClient::new(channel.clone()).max_decoding_message_size(usize::MAX);
