@@ -95,11 +95,11 @@ fn with_token(world: &World, token: &str) -> Option<User> {
 #[test]
 fn certificates_name_user_and_groups() {
     let world = world();
-    let node = world.pki.issue_client("system:node:n1", &["system:nodes", "extra"]).expect("certificate");
+    let node = world.pki.issue_client("system:node:n1", &["system:nodes"]).expect("certificate");
     let user =
         world.authenticator.authenticate(&chain(&node.cert_pem), &HeaderMap::new(), "/api").expect("user");
     assert_eq!(user.name, "system:node:n1");
-    assert_eq!(user.groups, ["system:nodes", "extra", "system:authenticated"]);
+    assert_eq!(user.groups, ["system:nodes", "system:authenticated"]);
 }
 
 #[test]

@@ -109,6 +109,10 @@ impl Authority {
     pub fn issue(&self, usage: &Usage) -> Result<CertKey, PkiError> {
         let subject = usage.common_name();
         let issue_error = |source| PkiError::Issue { subject: subject.to_owned(), source };
+        let count = usage.organizations().len();
+        if count > 1 {
+            return Err(PkiError::Organizations { subject: subject.to_owned(), count });
+        }
         let key = new_key(subject)?;
         let mut params = CertificateParams::new(usage.sans().to_vec()).map_err(issue_error)?;
         name(&mut params, subject, usage.organizations());

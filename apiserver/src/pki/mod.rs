@@ -64,6 +64,8 @@ pub enum PkiError {
     Mismatch { key: PathBuf, certificate: PathBuf },
     #[error("{} expired: replace the cluster's CA", path.display())]
     CaExpired { path: PathBuf },
+    #[error("a certificate for {subject:?} can carry one organization, not {count}")]
+    Organizations { subject: String, count: usize },
     #[error("cannot make a certificate for {subject:?}")]
     Issue {
         subject: String,
@@ -118,7 +120,8 @@ impl Pki {
         &self.token_key
     }
 
-    /// A client certificate in memory: the user `common_name` in the groups `organizations`.
+    /// A client certificate in memory: the user `common_name` in the group `organizations`, at most one (rcgen
+    /// writes each kind of name once).
     pub fn issue_client(&self, common_name: &str, organizations: &[&str]) -> Result<CertKey, PkiError> {
         self.authority.issue(&client_usage(common_name, organizations))
     }
