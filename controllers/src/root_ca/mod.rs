@@ -1,0 +1,25 @@
+//! root-ca-certificate-publisher: every namespace has the certificates that verify the apiserver.
+
+mod plan;
+
+pub use plan::plan;
+
+use balsa_proto::client::ObjectKey;
+
+use crate::driver::Controller;
+use crate::object::key_of;
+use crate::world::{Change, World};
+
+pub const CONTROLLER: Controller =
+    Controller { name: "root-ca-certificate-publisher-controller", workers: 1, keys, plan };
+
+/// Keys are namespaces.
+fn keys(_: &World, change: &Change) -> Vec<ObjectKey> {
+    match change {
+        Change::Namespace(delta) => vec![key_of(&delta.latest().metadata)],
+        Change::ConfigMap(delta) => {
+            delta.latest().metadata.namespace.iter().map(|namespace| ObjectKey::new("", namespace)).collect()
+        }
+        _ => Vec::new(),
+    }
+}

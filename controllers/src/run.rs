@@ -1,0 +1,154 @@
+//! Runs the controllers: feeds, driver, leader election.
+
+use std::sync::Arc;
+
+use balsa_proto::client::{Client, LeaseLock};
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::act::Actor;
+use crate::args::ControllersConfig;
+use crate::driver::{Controller, Driver};
+use crate::error::Error;
+use crate::limits::CHANGES_QUEUED;
+use crate::recorder::Recorder;
+use crate::world::World;
+use crate::world::feed::Feeds;
+use crate::world::graph_feeds::GraphFeeds;
+use crate::{
+    deployment, endpoints, endpointslice, garbage, namespace, node_ipam, node_lifecycle, pod_garbage, replicaset,
+    root_ca, serviceaccount, taint_eviction,
+};
+
+/// All controllers.
+pub fn all() -> Vec<Controller> {
+    vec![
+        deployment::CONTROLLER,
+        replicaset::CONTROLLER,
+        endpointslice::CONTROLLER,
+        endpoints::CONTROLLER,
+        serviceaccount::CONTROLLER,
+        root_ca::CONTROLLER,
+        namespace::CONTROLLER,
+        garbage::CONTROLLER,
+        node_lifecycle::CONTROLLER,
+        taint_eviction::CONTROLLER,
+        node_ipam::CONTROLLER,
+        pod_garbage::CONTROLLER,
+    ]
+}
+
+/// Older names that kube-controller-manager still takes.
+const ALIASES: [(&str, &str); 11] = [
+    ("deployment", "deployment-controller"),
+    ("replicaset", "replicaset-controller"),
+    ("endpointslice", "endpointslice-controller"),
+    ("endpoint", "endpoints-controller"),
+    ("serviceaccount", "serviceaccount-controller"),
+    ("root-ca-cert-publisher", "root-ca-certificate-publisher-controller"),
+    ("namespace", "namespace-controller"),
+    ("garbagecollector", "garbage-collector-controller"),
+    ("nodelifecycle", "node-lifecycle-controller"),
+    ("nodeipam", "node-ipam-controller"),
+    ("podgc", "pod-garbage-collector-controller"),
+];
+
+/// Whether `name` is the controller's name or an older one.
+pub fn is_called(controller: &Controller, name: &str) -> bool {
+    controller.name == name || ALIASES.contains(&(name, controller.name))
+}
+
+/// Which lease to hold, and as whom.
+#[derive(Clone, Debug)]
+pub struct LeaderElection {
+    pub namespace: String,
+    pub name: String,
+    pub identity: String,
+}
+
+impl LeaderElection {
+    /// The identity is this host and process, as the stock components do it: `host_uuid`.
+    pub fn new(namespace: String, name: String) -> Self {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        Self { namespace, name, identity: format!("{}_{}", host.trim(), uuid::Uuid::new_v4()) }
+    }
+}
+
+/// Runs until `shutdown`. `ready` fires when the World is complete; with leader election the work begins when the
+/// lease is held.
+pub async fn run_controllers(
+    config: ControllersConfig,
+    ready: oneshot::Sender<()>,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let client = Client::new(config.client).map_err(|source| Error::Client { source })?;
+    let world = Arc::new(World::new(config.settings));
+    let driver = Arc::new(Driver::new(world.clone(), config.controllers));
+    let (changes, inbox) = mpsc::channel(CHANGES_QUEUED);
+    let dispatcher = tokio::spawn({
+        let driver = driver.clone();
+        async move { driver.dispatch(inbox).await }
+    });
+    if feed(&client, &world, changes, &shutdown).await {
+        let _ = ready.send(());
+        let recorder = Recorder::start(client.clone(), "kube-controller-manager", shutdown.clone());
+        let actor = Actor::new(client.clone(), world, recorder);
+        lead(&client, config.leader_election.as_ref(), &shutdown, |leading| {
+            let (driver, actor) = (driver.clone(), actor.clone());
+            async move { driver.work(actor, leading).await }
+        })
+        .await;
+    }
+    dispatcher.abort();
+    Ok(())
+}
+
+/// Starts all feeds and waits until they have shown what exists. False at shutdown.
+async fn feed(
+    client: &Client,
+    world: &Arc<World>,
+    changes: mpsc::Sender<crate::world::Change>,
+    shutdown: &CancellationToken,
+) -> bool {
+    let graph = Feeds::new(client.clone(), world.clone(), changes.clone(), shutdown.clone());
+    let (synced, graph_synced) = oneshot::channel();
+    tokio::spawn(GraphFeeds::new(client.clone(), graph, shutdown.clone()).run(synced));
+    let mut feeds = Feeds::new(client.clone(), world.clone(), changes, shutdown.clone());
+    feeds.table::<Pod>();
+    feeds.table::<Node>();
+    feeds.table::<Namespace>();
+    feeds.table::<Deployment>();
+    feeds.table::<ReplicaSet>();
+    feeds.table::<Service>();
+    feeds.table::<Endpoints>();
+    feeds.table::<EndpointSlice>();
+    feeds.table::<ServiceAccount>();
+    feeds.table::<ConfigMap>();
+    feeds.table::<Lease>();
+    feeds.synced().await && graph_synced.await.is_ok()
+}
+
+/// Runs `work` whenever this process leads, or at once without an election, until `shutdown`.
+pub async fn lead<F, Fut>(
+    client: &Client,
+    election: Option<&LeaderElection>,
+    shutdown: &CancellationToken,
+    work: F,
+) where
+    F: Fn(CancellationToken) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    let Some(LeaderElection { namespace, name, identity }) = election else {
+        return work(shutdown.child_token()).await;
+    };
+    while !shutdown.is_cancelled() {
+        let lock = LeaseLock::new(client.clone(), namespace, name, identity);
+        let lost = lock.run(&work, shutdown.clone()).await;
+        info!(lease = name, lost, "no longer leading");
+    }
+}

@@ -1,0 +1,1 @@
+//! A World and an apiserver in memory, for tests of plans.
