@@ -1,0 +1,135 @@
+//! The task that follows Node objects: own pod range → CNI file and masquerading, other nodes → routes.
+
+use std::path::Path;
+use std::time::Duration;
+
+use balsa_proto::client::{Event, Reflector, Store};
+use ipnet::Ipv4Net;
+use k8s_openapi::api::core::v1::Node;
+use tokio::sync::mpsc::Receiver;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::cni::{self, Wiring};
+use super::routes::{self, RouteTable, Routes};
+use super::{Error, NetworkConfig, masquerade, sysctl};
+use crate::proxy::apply_rules;
+
+const RETRY: Duration = Duration::from_secs(5);
+/// Routes that the kernel refused (for example because a link is down) are tried again this often.
+const REVISIT: Duration = Duration::from_secs(60);
+
+pub struct Network {
+    config: NetworkConfig,
+    nodes: Store<Node>,
+    events: Receiver<Event<Node>>,
+    /// True once pods can get addresses.
+    ready: watch::Sender<bool>,
+    configured: Option<Ipv4Net>,
+    routed: Option<RouteTable>,
+}
+
+impl Network {
+    pub fn new(config: NetworkConfig, nodes: &mut Reflector<Node>) -> Self {
+        let (ready, _) = watch::channel(false);
+        Self {
+            config,
+            nodes: nodes.store(),
+            events: nodes.subscribe(),
+            ready,
+            configured: None,
+            routed: None,
+        }
+    }
+
+    /// Turns true when the CNI configuration is written: the node's network condition.
+    pub fn ready(&self) -> watch::Receiver<bool> {
+        self.ready.subscribe()
+    }
+
+    /// Leaves everything in place at shutdown: running pods need it.
+    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), Error> {
+        sysctl::ensure()?;
+        let mut routes = Routes::open().await?;
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = self.follow(&mut routes) => {}
+        }
+        Ok(())
+    }
+
+    async fn follow(&mut self, routes: &mut Routes) {
+        loop {
+            if let Err(error) = self.sync(routes).await {
+                warn!(error = &error as &dyn std::error::Error, "pod network is not complete");
+                sleep(RETRY).await;
+                continue;
+            }
+            match timeout(REVISIT, self.events.recv()).await {
+                Ok(None) => return,
+                Ok(Some(_)) | Err(_) => {}
+            }
+            // A burst is one sync; anything that comes during it is seen by the next.
+            while self.events.try_recv().is_ok() {}
+        }
+    }
+
+    async fn sync(&mut self, routes: &mut Routes) -> Result<(), Error> {
+        let nodes = self.nodes.list();
+        let own = nodes.iter().find(|node| node.metadata.name.as_deref() == Some(&self.config.node_name));
+        if let Some(pod_cidr) = own.and_then(|node| routes::pod_cidr(node))
+            && self.configured != Some(pod_cidr)
+        {
+            self.configure(pod_cidr).await?;
+        }
+        // Before the first listing is complete, a missing node means nothing.
+        if self.nodes.is_synced() {
+            let wanted = routes::wanted(nodes.iter().map(AsRef::as_ref), &self.config.node_name);
+            if self.routed.as_ref() != Some(&wanted) {
+                routes.apply(&wanted).await?;
+                self.routed = Some(wanted);
+            }
+        }
+        Ok(())
+    }
+
+    async fn configure(&mut self, pod_cidr: Ipv4Net) -> Result<(), Error> {
+        let cluster_cidr = self.config.cluster_cidr.unwrap_or(pod_cidr);
+        apply_rules(&masquerade::rules(pod_cidr, cluster_cidr)).await.map_err(Error::Rules)?;
+        let text = cni::conflist(Wiring::of_this_host(), pod_cidr, &self.config);
+        write_file(&self.config.cni_config_directory, &text)?;
+        info!(%pod_cidr, "pod network configured");
+        self.configured = Some(pod_cidr);
+        self.ready.send_replace(true);
+        Ok(())
+    }
+}
+
+/// Takes the CNI file, the rules and the routes away; the bridge goes with its last pod.
+pub async fn remove(config: &NetworkConfig) -> Result<(), Error> {
+    let path = config.cni_config_directory.join(cni::FILE_NAME);
+    match std::fs::remove_file(&path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Error::Write { path, source });
+        }
+        _ => {}
+    }
+    Routes::open().await?.apply(&RouteTable::new()).await?;
+    apply_rules(masquerade::removal()).await.map_err(Error::Rules)
+}
+
+/// The runtime watches the directory, so the file must appear whole.
+fn write_file(directory: &Path, text: &str) -> Result<(), Error> {
+    let path = directory.join(cni::FILE_NAME);
+    // Not ending in `.conflist`: runtimes would read it.
+    let temporary = directory.join(format!("{}.new", cni::FILE_NAME));
+    if std::fs::read_to_string(&path).is_ok_and(|known| known == text) {
+        return Ok(());
+    }
+    std::fs::create_dir_all(directory)
+        .and_then(|()| std::fs::write(&temporary, text))
+        .and_then(|()| std::fs::rename(&temporary, &path))
+        .map_err(|source| Error::Write { path, source })
+}
