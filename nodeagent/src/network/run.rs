@@ -27,21 +27,26 @@ pub struct Network {
     events: Receiver<Event<Node>>,
     /// True once pods can get addresses.
     ready: watch::Sender<bool>,
+    routes: Routes,
     configured: Option<Ipv4Net>,
     routed: Option<RouteTable>,
 }
 
 impl Network {
-    pub fn new(config: NetworkConfig, nodes: &mut Reflector<Node>) -> Self {
+    /// Sets the kernel switches and finds the routes of an earlier run.
+    pub async fn open(config: NetworkConfig, nodes: &mut Reflector<Node>) -> Result<Self, Error> {
+        sysctl::ensure()?;
+        let routes = Routes::open().await?;
         let (ready, _) = watch::channel(false);
-        Self {
+        Ok(Self {
             config,
             nodes: nodes.store(),
             events: nodes.subscribe(),
             ready,
+            routes,
             configured: None,
             routed: None,
-        }
+        })
     }
 
     /// Turns true when the CNI configuration is written: the node's network condition.
@@ -50,19 +55,16 @@ impl Network {
     }
 
     /// Leaves everything in place at shutdown: running pods need it.
-    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), Error> {
-        sysctl::ensure()?;
-        let mut routes = Routes::open().await?;
+    pub async fn run(mut self, shutdown: CancellationToken) {
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = self.follow(&mut routes) => {}
+            () = self.follow() => {}
         }
-        Ok(())
     }
 
-    async fn follow(&mut self, routes: &mut Routes) {
+    async fn follow(&mut self) {
         loop {
-            if let Err(error) = self.sync(routes).await {
+            if let Err(error) = self.sync().await {
                 warn!(error = &error as &dyn std::error::Error, "pod network is not complete");
                 sleep(RETRY).await;
                 continue;
@@ -76,7 +78,7 @@ impl Network {
         }
     }
 
-    async fn sync(&mut self, routes: &mut Routes) -> Result<(), Error> {
+    async fn sync(&mut self) -> Result<(), Error> {
         let nodes = self.nodes.list();
         let own = nodes.iter().find(|node| node.metadata.name.as_deref() == Some(&self.config.node_name));
         if let Some(pod_cidr) = own.and_then(|node| routes::pod_cidr(node))
@@ -88,7 +90,7 @@ impl Network {
         if self.nodes.is_synced() {
             let wanted = routes::wanted(nodes.iter().map(AsRef::as_ref), &self.config.node_name);
             if self.routed.as_ref() != Some(&wanted) {
-                routes.apply(&wanted).await?;
+                self.routes.apply(&wanted).await?;
                 self.routed = Some(wanted);
             }
         }

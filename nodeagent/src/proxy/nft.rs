@@ -66,6 +66,9 @@ add rule ip kube-proxy firewall-check ip daddr . meta l4proto . th dport vmap @f
 add rule ip kube-proxy cluster-ips-check ip daddr @cluster-ips reject
 ";
 
+/// Makes sure of the table and leaves its content alone.
+pub const PROBE: &str = "add table ip kube-proxy\n";
+
 /// A transaction that replaces whatever is there.
 pub fn rewrite(model: &Model) -> String {
     let mut text = FIXED.to_owned();

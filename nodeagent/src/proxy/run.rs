@@ -40,8 +40,11 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    pub fn new(node: NodeView, feed: &mut Feed) -> Self {
-        Self {
+    /// Fails if nft is missing or not permitted.
+    pub async fn open(node: NodeView, feed: &mut Feed) -> Result<Self, Error> {
+        // A transaction that changes nothing shows whether nft works at all.
+        nft::apply(nft::PROBE).await?;
+        Ok(Self {
             node,
             services: feed.services.store(),
             slices: feed.slices.store(),
@@ -51,19 +54,15 @@ impl Proxy {
             dirty: BTreeSet::new(),
             applied: None,
             cleanup: String::new(),
-        }
+        })
     }
 
-    /// Fails at once if nft is missing or not permitted; otherwise runs until shutdown and leaves the table in
-    /// place, so that services keep working while the agent restarts.
-    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), Error> {
-        // An empty transaction of ours shows whether nft works at all.
-        nft::apply("add table ip kube-proxy\n").await?;
+    /// Runs until shutdown and leaves the table in place, so that services keep working while the agent restarts.
+    pub async fn run(mut self, shutdown: CancellationToken) {
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = self.follow() => {}
         }
-        Ok(())
     }
 
     /// Ends only when a reflector did.
