@@ -1,0 +1,59 @@
+//! From a command to the file that does it.
+
+use balsa_proto::etcd::etcdserverpb as pb;
+use balsa_proto::store::{Command, command::Op};
+
+use super::{compact, delete_range, lease_checkpoint, lease_grant, lease_revoke, member_attributes, put, txn};
+use super::applier::ApplyOptions;
+use crate::error::Error;
+use crate::lease::Lessor;
+use crate::mvcc::read::ReadError;
+use crate::mvcc::write::{Changed, Writer};
+
+/// What a command answers. Headers carry the revision only; the server fills in the rest.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    Put(pb::PutResponse),
+    DeleteRange(pb::DeleteRangeResponse),
+    Txn(pb::TxnResponse),
+    Compaction(pb::CompactionResponse),
+    LeaseGrant(pb::LeaseGrantResponse),
+    LeaseRevoke(pb::LeaseRevokeResponse),
+    /// Of a command that no client waits for.
+    Done,
+}
+
+/// What commands work on.
+#[derive(Debug)]
+pub struct Core {
+    pub writer: Writer,
+    pub lessor: Lessor,
+    pub options: ApplyOptions,
+}
+
+impl Core {
+    /// Ends the change set of one command and moves keys between leases accordingly.
+    pub fn finish(&mut self) -> Vec<Changed> {
+        let changes = self.writer.finish();
+        for change in &changes {
+            self.lessor.moved(&change.kv.key, change.previous_lease, change.kv.lease);
+        }
+        changes
+    }
+}
+
+/// Does one command. An error of the client kind means that nothing was changed.
+pub fn apply(core: &mut Core, command: &Command) -> Result<Reply, ReadError> {
+    match &command.op {
+        Some(Op::Put(request)) => put::apply(core, request).map(Reply::Put),
+        Some(Op::DeleteRange(request)) => delete_range::apply(core, request).map(Reply::DeleteRange),
+        Some(Op::Txn(request)) => txn::apply(core, request).map(Reply::Txn),
+        Some(Op::Compaction(request)) => compact::apply(core, request).map(Reply::Compaction),
+        Some(Op::LeaseGrant(request)) => lease_grant::apply(core, request).map(Reply::LeaseGrant),
+        Some(Op::LeaseRevoke(request)) => lease_revoke::apply(core, request).map(Reply::LeaseRevoke),
+        Some(Op::LeaseCheckpoint(request)) => Ok(lease_checkpoint::apply(core, request)),
+        Some(Op::MemberAttributes(attributes)) => Ok(member_attributes::apply(core, attributes)),
+        // Of a newer version: every member of this version refuses it alike.
+        None => Err(Error::NotCapable.into()),
+    }
+}

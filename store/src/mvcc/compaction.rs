@@ -1,0 +1,166 @@
+//! Compaction: removes, in the background, the versions that no read at or after the compact revision can see.
+//!
+//! `Compact(R)` itself is one small write (`compact_scheduled = R`, published at once: reads below R fail from then on).
+//! The removal follows in bounded steps. It walks `log` from the last finished compaction to R: whoever was superseded
+//! since has the superseding change in that window. For each key found there, the newest version at or before R stays
+//! unless it is a delete *before* R; all older ones go, with their `log` records.
+//! ```text
+//! a: put 2, put 4, del 6, put 8      compact 6: 2 and 4 go, the delete at exactly 6 stays (a watch from 6 needs it)
+//!                                    compact 7: 2, 4 and 6 go
+//! ```
+//! After a crash the removal starts over from `compact_finished`; a second pass over a window finds less to do.
+//! Apply never depends on how far the removal is.
+
+use std::sync::mpsc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::codec::{self, Kind, Record};
+use super::limits::{COMPACTION_PAUSE, COMPACTION_STEP_RECORDS};
+use super::load::COMPACT_FINISHED;
+use super::read::{corrupt, log_record};
+use super::Mvcc;
+use crate::backend::{Backend, BackendError, Column, View, WriteBatch};
+use crate::revision::Revision;
+
+/// One removal under way.
+#[derive(Debug, Clone)]
+pub struct Compaction {
+    /// What may go: everything no read at or after this can see.
+    target: i64,
+    /// The next `log` record to look at.
+    next: Revision,
+}
+
+impl Compaction {
+    /// From the last finished compaction (the delete kept at exactly that revision goes now) to `target`.
+    pub fn new(finished: i64, target: i64) -> Self {
+        Self { target, next: Revision::new(finished.max(0), 0) }
+    }
+
+    /// Does one bounded piece of work; true when there is no more.
+    pub fn step(&mut self, backend: &dyn Backend) -> Result<bool, BackendError> {
+        let mut batch = WriteBatch::default();
+        let done = backend.read(|view| {
+            batch = WriteBatch::default();
+            self.gather(view, &mut batch)
+        })?;
+        if let Some(next) = done {
+            self.next = next;
+        } else {
+            batch.put(Column::Meta, COMPACT_FINISHED, codec::i64_value(self.target));
+        }
+        if !batch.is_empty() {
+            backend.write(&batch)?;
+        }
+        Ok(done.is_none())
+    }
+
+    /// Collects the deletes of one window of the log; `None` when the window reaches the target.
+    fn gather(&self, view: &dyn View, batch: &mut WriteBatch) -> Result<Option<Revision>, BackendError> {
+        let lower = codec::log_key(self.next);
+        let upper = codec::log_key(Revision::new(self.target + 1, 0));
+        let mut cursor = view.cursor(Column::Log, &lower, &upper);
+        cursor.seek(&lower)?;
+        let mut keys = std::collections::BTreeSet::new();
+        let mut looked_at = 0;
+        let mut next = None;
+        while let Some((at, bytes)) = cursor.item() {
+            if looked_at == COMPACTION_STEP_RECORDS {
+                next = Some(codec::parse_log_key(at).ok_or_else(|| corrupt(Column::Log, at))?);
+                break;
+            }
+            keys.insert(log_record(at, bytes)?.1.to_vec());
+            looked_at += 1;
+            cursor.next()?;
+        }
+        for key in &keys {
+            self.remove_superseded(view, key, batch)?;
+        }
+        Ok(next)
+    }
+
+    fn remove_superseded(&self, view: &dyn View, key: &[u8], batch: &mut WriteBatch) -> Result<(), BackendError> {
+        let newest_allowed = codec::kv_key(key, Revision::last_of(self.target));
+        let mut past_key = codec::kv_prefix(key);
+        past_key.extend_from_slice(&[0xff; 13]);
+        let mut cursor = view.cursor(Column::Kv, &newest_allowed, &past_key);
+        cursor.seek(&newest_allowed)?;
+        let mut newest = true;
+        while let Some((at, bytes)) = cursor.item() {
+            let (_, revision) = codec::split_kv_revision(at).ok_or_else(|| corrupt(Column::Kv, at))?;
+            let meta = Record::decode_meta(bytes).ok_or_else(|| corrupt(Column::Kv, at))?;
+            let stays = newest && (meta.kind == Kind::Put || revision.main == self.target);
+            if !stays {
+                batch.delete(Column::Kv, at.to_vec());
+                batch.delete(Column::Log, codec::log_key(revision));
+            }
+            newest = false;
+            cursor.next()?;
+        }
+        Ok(())
+    }
+}
+
+/// What the removal thread works on.
+#[derive(Debug, Clone)]
+pub struct Job {
+    pub backend: Arc<dyn Backend>,
+    pub finished: i64,
+    pub target: i64,
+}
+
+/// The removal thread. Ends when this is dropped.
+#[derive(Debug)]
+pub struct Remover {
+    jobs: mpsc::Sender<Job>,
+    alive: Arc<()>,
+}
+
+impl Remover {
+    pub fn spawn(mvcc: Mvcc) -> std::io::Result<Self> {
+        let (jobs, inbox) = mpsc::channel();
+        let alive = Arc::new(());
+        let owner = Arc::downgrade(&alive);
+        std::thread::Builder::new().name("compaction".into()).spawn(move || run(&mvcc, &inbox, &owner))?;
+        Ok(Self { jobs, alive })
+    }
+
+    pub fn start(&self, job: Job) {
+        debug_assert!(Arc::strong_count(&self.alive) > 0);
+        // The thread ends only on a broken disk, which it has reported; the next start resumes the removal.
+        let _ = self.jobs.send(job);
+    }
+}
+
+fn run(mvcc: &Mvcc, inbox: &mpsc::Receiver<Job>, owner: &Weak<()>) {
+    while let Ok(job) = inbox.recv() {
+        match remove(&job, owner) {
+            Ok(true) => mvcc.compaction_done(job.target),
+            Ok(false) => return,
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, revision = job.target, "compaction stopped");
+                return;
+            }
+        }
+    }
+}
+
+/// False if the owner went away first.
+fn remove(job: &Job, owner: &Weak<()>) -> Result<bool, BackendError> {
+    let started = std::time::Instant::now();
+    let mut compaction = Compaction::new(job.finished, job.target);
+    while !compaction.step(&*job.backend)? {
+        if owner.strong_count() == 0 {
+            return Ok(false);
+        }
+        std::thread::sleep(pause(started.elapsed()));
+    }
+    tracing::info!(revision = job.target, took = ?started.elapsed(), "finished scheduled compaction");
+    Ok(true)
+}
+
+/// The first steps run without a pause: a small compaction is done at once.
+fn pause(running: Duration) -> Duration {
+    if running < COMPACTION_PAUSE { Duration::ZERO } else { COMPACTION_PAUSE }
+}

@@ -1,0 +1,86 @@
+//! Start-up: the last revision, the index and the compaction state from the column families, without reading a value.
+//!
+//! The index is rebuilt from `log`, which holds key and metadata of every retained change in order: the last change of a
+//! key tells whether and how it lives.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use balsa_proto::store::MemberAttributes;
+use prost::Message;
+
+use super::codec::{self, Kind};
+use super::read::{corrupt, log_record};
+use super::{Index, Live, Version};
+use crate::backend::{Backend, BackendError, Column, View};
+use crate::revision::Revision;
+
+/// Records of the column family `meta`.
+pub const REVISION: &[u8] = b"revision";
+pub const COMPACT_SCHEDULED: &[u8] = b"compact_scheduled";
+pub const COMPACT_FINISHED: &[u8] = b"compact_finished";
+pub const MEMBER_PREFIX: &[u8] = b"member/";
+
+/// Nothing was ever compacted.
+pub const NEVER_COMPACTED: i64 = -1;
+
+pub struct Loaded {
+    pub version: Version,
+    /// The compaction whose removal is complete; less than the version's `compact_revision` if one was cut short.
+    pub compact_finished: i64,
+}
+
+pub fn load(backend: &Arc<dyn Backend>) -> Result<Loaded, BackendError> {
+    backend.read(|view| {
+        let version = Version {
+            backend: backend.clone(),
+            index: load_index(view)?,
+            revision: number(view, REVISION)?.unwrap_or(Revision::FRESH_STORE),
+            compact_revision: number(view, COMPACT_SCHEDULED)?.unwrap_or(NEVER_COMPACTED),
+            members: Arc::new(load_members(view)?),
+        };
+        Ok(Loaded { version, compact_finished: number(view, COMPACT_FINISHED)?.unwrap_or(NEVER_COMPACTED) })
+    })
+}
+
+fn number(view: &dyn View, key: &[u8]) -> Result<Option<i64>, BackendError> {
+    let Some(bytes) = view.get(Column::Meta, key)? else { return Ok(None) };
+    codec::parse_i64(&bytes).map(Some).ok_or_else(|| corrupt(Column::Meta, key))
+}
+
+fn load_index(view: &dyn View) -> Result<Index, BackendError> {
+    let mut index = Index::default();
+    let mut cursor = view.cursor(Column::Log, &[], &[]);
+    cursor.seek(&[])?;
+    while let Some((at, bytes)) = cursor.item() {
+        let modified = codec::parse_log_key(at).ok_or_else(|| corrupt(Column::Log, at))?;
+        let (meta, key) = log_record(at, bytes)?;
+        match meta.kind {
+            Kind::Put => {
+                let (create_revision, version, lease) = (meta.create_revision, meta.version, meta.lease);
+                index.insert(key, Live { modified, create_revision, version, lease });
+            }
+            Kind::Delete => {
+                index.remove(key);
+            }
+        }
+        cursor.next()?;
+    }
+    Ok(index)
+}
+
+fn load_members(view: &dyn View) -> Result<BTreeMap<u64, MemberAttributes>, BackendError> {
+    let mut members = BTreeMap::new();
+    let mut cursor = view.cursor(Column::Meta, MEMBER_PREFIX, &super::prefix_end(MEMBER_PREFIX));
+    cursor.seek(MEMBER_PREFIX)?;
+    while let Some((at, bytes)) = cursor.item() {
+        let attributes = MemberAttributes::decode(bytes).map_err(|_| corrupt(Column::Meta, at))?;
+        members.insert(attributes.member_id, attributes);
+        cursor.next()?;
+    }
+    Ok(members)
+}
+
+pub fn member_key(member_id: u64) -> Vec<u8> {
+    [MEMBER_PREFIX, &member_id.to_be_bytes()].concat()
+}

@@ -1,0 +1,170 @@
+//! The multi-version store: every retained version of every key, readable at any retained revision.
+//!
+//! One writer ([`write::Writer`], driven by `apply`) and any number of readers ([`Mvcc`]). The writer publishes a new
+//! [`Version`] after each batch is in the backend; a reader works on the version that it took and blocks nobody.
+//!
+//! Invariants: a version's index holds exactly the live keys at its revision; every live key of it has its record in
+//! `kv` until a *later* version supersedes the record and a compaction removes it; records are removed only after the
+//! compact revision that allows it has been published. So a reader that misses a record takes the newest version and
+//! starts again. Source of the semantics: etcd v3.6 `server/storage/mvcc`.
+
+pub mod codec;
+pub mod compaction;
+pub mod index;
+pub mod key_range;
+pub mod limits;
+pub mod load;
+pub mod range;
+pub mod read;
+pub mod write;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use balsa_proto::etcd::etcdserverpb::{RangeRequest, RangeResponse, TxnRequest, TxnResponse};
+use balsa_proto::etcd::mvccpb::KeyValue;
+use balsa_proto::store::MemberAttributes;
+use tokio::sync::watch;
+
+pub use index::{Index, Live};
+pub use key_range::{KeyRange, prefix_end};
+
+use crate::backend::{Backend, BackendSize};
+use crate::error::Error;
+use crate::revision::Revision;
+use read::{ReadError, Reader};
+
+/// The state at one revision. Never changes.
+#[derive(Debug, Clone)]
+pub struct Version {
+    pub backend: Arc<dyn Backend>,
+    pub index: Index,
+    pub revision: i64,
+    /// The oldest readable revision; -1 if nothing was ever compacted.
+    pub compact_revision: i64,
+    /// What members said of themselves, by member id.
+    pub members: Arc<BTreeMap<u64, MemberAttributes>>,
+}
+
+/// The read handle. Every answer is of one version; later calls see later versions, never earlier ones.
+#[derive(Clone, Debug)]
+pub struct Mvcc {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    current: ArcSwap<Version>,
+    /// The highest compaction whose removal is complete.
+    removed: watch::Sender<i64>,
+}
+
+impl Mvcc {
+    pub(crate) fn new(version: Version, removed: i64) -> Self {
+        let removed = watch::Sender::new(removed);
+        Self { shared: Arc::new(Shared { current: ArcSwap::from_pointee(version), removed }) }
+    }
+
+    pub(crate) fn publish(&self, version: Version) {
+        self.shared.current.store(Arc::new(version));
+    }
+
+    pub fn version(&self) -> Arc<Version> {
+        self.shared.current.load_full()
+    }
+
+    /// Answers `request`; the header carries the store's current revision. A disk that cannot be read is `Corrupt`.
+    pub fn range(&self, request: &RangeRequest) -> Result<RangeResponse, Error> {
+        self.consistent(|reader| reader.range(request))
+    }
+
+    /// Answers a transaction that writes nothing (see [`crate::apply::txn::is_read_only`]).
+    pub fn txn_read_only(&self, request: &TxnRequest) -> Result<TxnResponse, Error> {
+        self.consistent(|reader| crate::apply::txn::read_only(reader, request))
+    }
+
+    /// The version of `key` that was live at `revision`; `None` if there was none or history is gone.
+    pub fn value_at(&self, key: &[u8], revision: i64) -> Result<Option<KeyValue>, Error> {
+        if revision < self.compact_revision() {
+            return Ok(None);
+        }
+        self.consistent(|reader| reader.value_at(key, revision))
+    }
+
+    pub fn revision(&self) -> i64 {
+        self.shared.current.load().revision
+    }
+
+    /// -1 if nothing was ever compacted.
+    pub fn compact_revision(&self) -> i64 {
+        self.shared.current.load().compact_revision
+    }
+
+    pub fn key_count(&self) -> usize {
+        self.shared.current.load().index.len()
+    }
+
+    pub fn db_size(&self) -> u64 {
+        self.size().total_bytes
+    }
+
+    pub fn size(&self) -> BackendSize {
+        self.shared.current.load().backend.size()
+    }
+
+    /// What members said of themselves once they served, by member id.
+    pub fn members(&self) -> Arc<BTreeMap<u64, MemberAttributes>> {
+        self.shared.current.load().members.clone()
+    }
+
+    /// Returns once what `Compact(revision)` allows to remove is removed: the wait of a `physical` compaction.
+    pub async fn compaction_removed(&self, revision: i64) {
+        let mut removed = self.shared.removed.subscribe();
+        // The sender lives as long as this handle, so the wait ends only with success.
+        let _ = removed.wait_for(|done| *done >= revision).await;
+    }
+
+    pub(crate) fn compaction_done(&self, revision: i64) {
+        self.shared.removed.send_replace(revision);
+    }
+
+    /// Runs `read` on the newest version, again if a compaction took a record away under it.
+    fn consistent<T>(&self, read: impl Fn(&Reader<'_>) -> Result<T, ReadError>) -> Result<T, Error> {
+        loop {
+            let version = self.version();
+            match read(&Reader::of(&version, Some(self))) {
+                Ok(answer) => return Ok(answer),
+                Err(ReadError::Client(error)) => return Err(error),
+                Err(ReadError::Vanished) => {
+                    assert!(
+                        self.compact_revision() > version.compact_revision || self.revision() > version.revision,
+                        "a live record is missing at revision {}",
+                        version.revision
+                    );
+                }
+                Err(ReadError::Backend(error)) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "the state cannot be read");
+                    return Err(Error::Corrupt);
+                }
+            }
+        }
+    }
+}
+
+/// The wire form of one version of a key.
+pub(crate) fn key_value(key: bytes::Bytes, modified: Revision, meta: codec::Meta, value: bytes::Bytes) -> KeyValue {
+    KeyValue {
+        key,
+        create_revision: meta.create_revision,
+        mod_revision: modified.main,
+        version: meta.version,
+        value,
+        lease: meta.lease,
+    }
+}
+
+#[cfg(test)]
+mod model_test;
+#[cfg(test)]
+mod script_test;
