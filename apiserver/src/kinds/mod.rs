@@ -27,10 +27,10 @@ mod policy;
 mod rbac;
 mod schedule;
 mod selector;
-mod service;
+pub(crate) mod service;
 mod storage_kinds;
 pub mod table;
-mod walk;
+pub(crate) mod walk;
 mod workload;
 
 use jiff::Timestamp;
@@ -279,3 +279,6 @@ impl Kind {
         (self.printer.row)(object, now)
     }
 }
+
+#[cfg(test)]
+mod kinds_test;

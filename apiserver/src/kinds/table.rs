@@ -5,7 +5,7 @@
 //! people with `etcdctl` rely on them. Extension kinds (CustomResourceDefinition, APIService) join when they act.
 
 use super::{
-    Conversion, Hooks, Kind, StorageClass, Subresource, Traits, configuration, convert, data, event, job, lease, names,
+    Conversion, Hooks, Kind, StorageClass, Subresource, Traits, configuration, convert, data, event, job, lease,
     namespace, network, node, pod, policy, rbac, service, storage_kinds, workload,
 };
 use crate::table as print;
@@ -526,6 +526,3 @@ pub(super) static ALL: &[Kind] = &[
         .counts_generations()
         .prints(print::RESOURCE_SLICE),
 ];
-
-/// Path segments and labels are looser for some kinds than a DNS name; see [`names`].
-pub(super) const PATH_SEGMENT: fn(&str) -> Vec<String> = names::path_segment;
