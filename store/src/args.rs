@@ -1,0 +1,154 @@
+//! The command line of a store member: etcd's flags, names and `ETCD_*` environment. A flag that is not here is not
+//! supported, and clap says so.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValue, PossibleValuesParser};
+
+use crate::config::{Config, ConfigError, PemFiles, parse_initial_cluster, parse_urls};
+use crate::limits;
+
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Human-readable name of this member.
+    #[arg(long, env = "ETCD_NAME", default_value = "default")]
+    pub name: String,
+
+    /// Where the member keeps its data; `<name>.etcd` in the working directory if not given.
+    #[arg(long, env = "ETCD_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// URLs to serve clients on. The scheme decides about TLS.
+    #[arg(long, env = "ETCD_LISTEN_CLIENT_URLS", default_value = "http://localhost:2379")]
+    pub listen_client_urls: String,
+
+    /// URLs that clients are told; the listen URLs if not given.
+    #[arg(long, env = "ETCD_ADVERTISE_CLIENT_URLS")]
+    pub advertise_client_urls: Option<String>,
+
+    /// URLs to serve the other members on.
+    #[arg(long, env = "ETCD_LISTEN_PEER_URLS", default_value = "http://localhost:2380")]
+    pub listen_peer_urls: String,
+
+    /// This member's peer URLs, as the initial cluster names them.
+    #[arg(long, env = "ETCD_INITIAL_ADVERTISE_PEER_URLS", default_value = "http://localhost:2380")]
+    pub initial_advertise_peer_urls: String,
+
+    /// The members of the new cluster: `name=url,name=url,…`; this member alone if not given.
+    #[arg(long, env = "ETCD_INITIAL_CLUSTER")]
+    pub initial_cluster: Option<String>,
+
+    /// Whether the cluster is new. Joining an existing cluster is not supported yet.
+    #[arg(long, env = "ETCD_INITIAL_CLUSTER_STATE", default_value = "new",
+          value_parser = PossibleValuesParser::new([PossibleValue::new("new")]))]
+    pub initial_cluster_state: String,
+
+    /// Sets apart clusters with the same URLs.
+    #[arg(long, env = "ETCD_INITIAL_CLUSTER_TOKEN", default_value = "etcd-cluster")]
+    pub initial_cluster_token: String,
+
+    /// Milliseconds between two heartbeats of the leader.
+    #[arg(long, env = "ETCD_HEARTBEAT_INTERVAL", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    pub heartbeat_interval: u64,
+
+    /// Milliseconds without a leader after which a member stands for election.
+    #[arg(long, env = "ETCD_ELECTION_TIMEOUT", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub election_timeout: u64,
+
+    /// Applied entries after which the log may be cut.
+    #[arg(long, env = "ETCD_SNAPSHOT_COUNT", default_value_t = limits::DEFAULT_SNAPSHOT_COUNT,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub snapshot_count: u64,
+
+    /// Largest client request, bytes.
+    #[arg(long, env = "ETCD_MAX_REQUEST_BYTES", default_value_t = limits::DEFAULT_MAX_REQUEST_BYTES,
+          value_parser = clap::value_parser!(u64).range(1..=32 * 1024 * 1024))]
+    pub max_request_bytes: u64,
+
+    /// Most compares or operations in one branch of a transaction.
+    #[arg(long, env = "ETCD_MAX_TXN_OPS", default_value_t = limits::DEFAULT_MAX_TXN_OPS)]
+    pub max_txn_ops: u64,
+
+    /// What is logged.
+    #[arg(long, env = "ETCD_LOG_LEVEL", default_value = "info",
+          value_parser = PossibleValuesParser::new(["debug", "info", "warn", "error"]))]
+    pub log_level: String,
+
+    /// Certificate of the client server, PEM.
+    #[arg(long, env = "ETCD_CERT_FILE")]
+    pub cert_file: Option<PathBuf>,
+
+    /// Key of the client server, PEM.
+    #[arg(long, env = "ETCD_KEY_FILE")]
+    pub key_file: Option<PathBuf>,
+
+    /// Refuse clients without a certificate of the trusted CA.
+    #[arg(long, env = "ETCD_CLIENT_CERT_AUTH", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value_t = false, action = clap::ArgAction::Set)]
+    pub client_cert_auth: bool,
+
+    /// CA of client certificates, PEM. Given, it turns client certificates on.
+    #[arg(long, env = "ETCD_TRUSTED_CA_FILE")]
+    pub trusted_ca_file: Option<PathBuf>,
+
+    /// Certificate of this member among its peers, as server and as client, PEM.
+    #[arg(long, env = "ETCD_PEER_CERT_FILE")]
+    pub peer_cert_file: Option<PathBuf>,
+
+    /// Its key, PEM.
+    #[arg(long, env = "ETCD_PEER_KEY_FILE")]
+    pub peer_key_file: Option<PathBuf>,
+
+    /// Refuse peers without a certificate of the peer CA.
+    #[arg(long, env = "ETCD_PEER_CLIENT_CERT_AUTH", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
+    pub peer_client_cert_auth: bool,
+
+    /// CA of peer certificates, PEM.
+    #[arg(long, env = "ETCD_PEER_TRUSTED_CA_FILE")]
+    pub peer_trusted_ca_file: Option<PathBuf>,
+}
+
+impl Args {
+    pub fn into_config(self) -> Result<Config, ConfigError> {
+        let listen_client_urls = parse_urls("listen-client-urls", &self.listen_client_urls)?;
+        let advertise = self.advertise_client_urls.as_ref().unwrap_or(&self.listen_client_urls);
+        let advertise_client_urls = parse_urls("advertise-client-urls", advertise)?;
+        let initial_cluster =
+            self.initial_cluster.unwrap_or_else(|| own_cluster(&self.name, &self.initial_advertise_peer_urls));
+        let config = Config {
+            data_dir: self.data_dir.unwrap_or_else(|| PathBuf::from(format!("{}.etcd", self.name))),
+            name: self.name,
+            listen_client_urls,
+            advertise_client_urls,
+            listen_peer_urls: parse_urls("listen-peer-urls", &self.listen_peer_urls)?,
+            initial_advertise_peer_urls: parse_urls("initial-advertise-peer-urls", &self.initial_advertise_peer_urls)?,
+            initial_cluster: parse_initial_cluster(&initial_cluster)?,
+            initial_cluster_token: self.initial_cluster_token,
+            heartbeat_interval: std::time::Duration::from_millis(self.heartbeat_interval),
+            election_timeout: std::time::Duration::from_millis(self.election_timeout),
+            snapshot_count: self.snapshot_count,
+            max_request_bytes: usize::try_from(self.max_request_bytes).unwrap_or(usize::MAX),
+            max_txn_ops: usize::try_from(self.max_txn_ops).unwrap_or(usize::MAX),
+            log_level: self.log_level,
+            client_tls: PemFiles {
+                cert: self.cert_file,
+                key: self.key_file,
+                trusted_ca: self.trusted_ca_file,
+                require_client_cert: self.client_cert_auth,
+            },
+            peer_tls: PemFiles {
+                cert: self.peer_cert_file,
+                key: self.peer_key_file,
+                trusted_ca: self.peer_trusted_ca_file,
+                require_client_cert: self.peer_client_cert_auth,
+            },
+        };
+        config.validate()?;
+        Ok(config)
+    }
+}
+
+fn own_cluster(name: &str, peer_urls: &str) -> String {
+    peer_urls.split(',').map(|url| format!("{name}={url}")).collect::<Vec<_>>().join(",")
+}

@@ -1,0 +1,128 @@
+//! The one thread that owns the [`Applier`]: disk work stays away from the async workers.
+//!
+//! In: committed entries and snapshot work, one after the other. Out: one answer each.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use balsa_proto::store::CommandBatch;
+use bytes::Bytes;
+use prost::Message;
+use tokio::sync::{mpsc, oneshot};
+
+use super::codec;
+use super::snapshot::SnapshotDir;
+use super::types::{BatchReply, EncodedBatch, Entry, LogId, Payload, SnapshotMeta, StoredMembership};
+use crate::apply::{Applier, AppliedPosition};
+
+/// Jobs that wait for the thread. Raft's worker sends one at a time.
+const QUEUE: usize = 4;
+
+enum Job {
+    Apply { entries: Vec<Entry>, done: Done<Vec<BatchReply>> },
+    Checkpoint { dir: PathBuf, done: Done<()> },
+    Install { dir: Arc<SnapshotDir>, meta: SnapshotMeta, done: Done<()> },
+    Sync { done: Done<()> },
+}
+
+type Done<T> = oneshot::Sender<io::Result<T>>;
+
+/// Cheap to clone. The thread ends with its last handle.
+#[derive(Clone)]
+pub struct ApplyHandle {
+    jobs: mpsc::Sender<Job>,
+}
+
+/// Where the state stood when the member started.
+pub struct AppliedState {
+    pub last_applied: Option<LogId>,
+    pub membership: StoredMembership,
+}
+
+pub fn applied_state(applier: &Applier) -> Result<AppliedState, codec::DecodeError> {
+    let (log_id, membership) = applier.applied();
+    let last_applied = log_id.as_ref().map(codec::decode_log_id).transpose()?;
+    let membership = membership.as_ref().map(codec::decode_membership).transpose()?.unwrap_or_default();
+    Ok(AppliedState { last_applied, membership })
+}
+
+pub fn spawn(applier: Applier) -> io::Result<ApplyHandle> {
+    let (jobs, receiver) = mpsc::channel(QUEUE);
+    std::thread::Builder::new().name("apply".into()).spawn(move || run(applier, receiver))?;
+    Ok(ApplyHandle { jobs })
+}
+
+impl ApplyHandle {
+    /// One reply list per entry.
+    pub async fn apply(&self, entries: Vec<Entry>) -> io::Result<Vec<BatchReply>> {
+        self.ask(|done| Job::Apply { entries, done }).await
+    }
+
+    pub async fn checkpoint(&self, dir: PathBuf) -> io::Result<()> {
+        self.ask(|done| Job::Checkpoint { dir, done }).await
+    }
+
+    pub async fn install(&self, dir: Arc<SnapshotDir>, meta: SnapshotMeta) -> io::Result<()> {
+        self.ask(|done| Job::Install { dir, meta, done }).await
+    }
+
+    /// Everything applied so far survives a power cut once this returns.
+    pub async fn sync(&self) -> io::Result<()> {
+        self.ask(|done| Job::Sync { done }).await
+    }
+
+    async fn ask<T>(&self, job: impl FnOnce(Done<T>) -> Job) -> io::Result<T> {
+        let (done, answer) = oneshot::channel();
+        let gone = || io::Error::other("the apply thread is gone");
+        self.jobs.send(job(done)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+/// An answer that nobody waits for any more is dropped: the work counts, not the asker.
+fn run(mut applier: Applier, mut jobs: mpsc::Receiver<Job>) {
+    while let Some(job) = jobs.blocking_recv() {
+        match job {
+            Job::Apply { entries, done } => drop(done.send(apply(&mut applier, &entries))),
+            Job::Checkpoint { dir, done } => drop(done.send(applier.checkpoint(&dir).map_err(io::Error::other))),
+            Job::Install { dir, meta, done } => drop(done.send(install(&mut applier, &dir, &meta))),
+            Job::Sync { done } => drop(done.send(applier.sync().map_err(io::Error::other))),
+        }
+    }
+}
+
+fn apply(applier: &mut Applier, entries: &[Entry]) -> io::Result<Vec<BatchReply>> {
+    let work = entries.iter().map(decode).collect::<io::Result<Vec<_>>>()?;
+    let replies = applier.apply(&work).map_err(io::Error::other)?;
+    Ok(replies.into_iter().map(|replies| BatchReply { replies }).collect())
+}
+
+fn decode(entry: &Entry) -> io::Result<(AppliedPosition, CommandBatch)> {
+    let (batch, membership) = match &entry.payload {
+        Payload::Blank => (CommandBatch::default(), None),
+        Payload::Normal(EncodedBatch { bytes }) => {
+            (CommandBatch::decode(bytes.clone()).map_err(io::Error::other)?, None)
+        }
+        Payload::Membership(membership) => {
+            let stored = StoredMembership::new(Some(entry.log_id), membership.clone());
+            (CommandBatch::default(), Some(codec::encode_membership(&stored)))
+        }
+    };
+    Ok((position(entry.log_id, membership), batch))
+}
+
+/// Raft's first index is 0 here; the state counts from 1, as etcd does.
+fn position(log_id: LogId, membership: Option<Bytes>) -> AppliedPosition {
+    AppliedPosition { log_index: log_id.index + 1, log_id: codec::encode_log_id(&log_id), membership }
+}
+
+fn install(applier: &mut Applier, dir: &SnapshotDir, meta: &SnapshotMeta) -> io::Result<()> {
+    applier.install(dir.path()).map_err(io::Error::other)?;
+    let found = applied_state(applier).map_err(io::Error::other)?;
+    if found.last_applied != meta.last_log_id {
+        let (found, want) = (found.last_applied, meta.last_log_id);
+        return Err(io::Error::other(format!("the snapshot holds the state of {found:?} and not of {want:?}")));
+    }
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! Tells the rest of the member who leads and who belongs to the cluster, as raft learns it.
+//!
+//! A leader that has not heard from a majority for an election timeout is told to lead no longer (check-quorum): raft
+//! itself lets it wait for the others to come back, but its clients must not be kept waiting.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::{Instant, ServerState};
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::metrics::RaftServerMetrics;
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::Raft;
+use super::types::{Leadership, MemberView, TypeConfig};
+use crate::metrics::Metrics;
+
+pub type Members = Arc<Vec<MemberView>>;
+
+/// Owns what is told.
+pub struct Herald {
+    pub raft: Raft,
+    pub leadership: watch::Sender<Leadership>,
+    pub members: watch::Sender<Members>,
+    pub metrics: Arc<Metrics>,
+    pub election_timeout: Duration,
+    /// Cancelled when raft tells nothing any more: it was stopped, or it cannot go on.
+    pub stopped: CancellationToken,
+}
+
+impl Herald {
+    pub async fn run(self, shutdown: CancellationToken) {
+        let mut server = self.raft.server_metrics();
+        let mut looks = tokio::time::interval(self.election_timeout / 4);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let (mut leadership, members) = read(&server.borrow_watched());
+            if leadership.is_leader && self.is_cut_off() {
+                leadership = Leadership { leader: None, is_leader: false, ..leadership };
+            }
+            self.tell(leadership, members);
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                changed = server.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                }
+                _ = looks.tick() => {}
+            }
+        }
+        // Whoever asks a stopped member must not believe that it leads.
+        self.leadership.send_modify(|leadership| {
+            leadership.leader = None;
+            leadership.is_leader = false;
+        });
+        self.stopped.cancel();
+    }
+
+    /// A quarter more than an election timeout, since a heartbeat may just be under way.
+    fn is_cut_off(&self) -> bool {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let alone = metrics.membership_config.membership().voter_ids().count() <= 1;
+        let silence = metrics.last_quorum_acked.as_ref().map(|acked| acked.elapsed());
+        !alone && silence.is_some_and(|silence| silence > self.election_timeout * 5 / 4)
+    }
+
+    fn tell(&self, leadership: Leadership, members: Members) {
+        let changed = self.leadership.send_if_modified(|current| {
+            let changed = *current != leadership;
+            if changed && leadership.leader.is_some() && current.leader != leadership.leader {
+                self.metrics.leader_changes_seen.inc();
+                let Leadership { term, leader, is_leader } = &leadership;
+                tracing::info!(term, leader = leader.map(|id| format!("{id:x}")), is_leader, "leader elected");
+            }
+            if changed && leadership.leader.is_none() && current.leader.is_some() {
+                tracing::info!(term = leadership.term, "leader lost");
+            }
+            *current = leadership;
+            changed
+        });
+        tracing::trace!(changed, "leadership told");
+        self.members.send_if_modified(|current| {
+            let changed = *current != members;
+            *current = members;
+            changed
+        });
+    }
+}
+
+fn read(metrics: &RaftServerMetrics<TypeConfig>) -> (Leadership, Members) {
+    let leadership = Leadership {
+        term: metrics.vote.leader_id.term,
+        leader: metrics.current_leader,
+        is_leader: metrics.state == ServerState::Leader,
+    };
+    let membership = metrics.membership_config.membership();
+    let voters: std::collections::BTreeSet<u64> = membership.voter_ids().collect();
+    let members = membership
+        .nodes()
+        .map(|(id, node)| MemberView { id: *id, node: Arc::new(node.clone()), is_learner: !voters.contains(id) })
+        .collect();
+    (leadership, Arc::new(members))
+}

@@ -1,0 +1,174 @@
+//! Puts the parts of consensus together and starts their tasks.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use openraft::errors::{InitializeError, RaftError};
+use openraft::{Config as RaftConfig, SnapshotPolicy};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::transport::ClientTlsConfig;
+
+use super::leadership::Herald;
+use super::log_store::LogStore;
+use super::peers::Peers;
+use super::proposer::Proposer;
+use super::read_index::ReadRounds;
+use super::snapshot::SnapshotRoot;
+use super::state_machine::StateMachine;
+use super::transport::Network;
+use super::types::{InitialMembers, Leadership};
+use super::{Consensus, Inner, Raft, Routes, apply_thread};
+use crate::apply::Applier;
+use crate::limits;
+use crate::metrics::Metrics;
+
+/// What consensus needs to know of its surroundings.
+pub struct Settings {
+    pub cluster_id: u64,
+    pub member_id: u64,
+    pub heartbeat_interval: Duration,
+    pub election_timeout: Duration,
+    /// Applied entries between two snapshots.
+    pub snapshot_count: u64,
+    pub peer_tls: Option<ClientTlsConfig>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the timing is not usable: {0}")]
+    Timing(String),
+    #[error("the applied position in the state does not decode")]
+    AppliedPosition(#[source] super::codec::DecodeError),
+    #[error("the apply thread does not start")]
+    Thread(#[source] io::Error),
+    #[error("raft does not start: {0}")]
+    Raft(String),
+    #[error("the cluster does not form: {0}")]
+    Bootstrap(String),
+}
+
+/// Consensus, running but without members yet: see [`bootstrap`].
+pub struct Started {
+    pub consensus: Consensus,
+    pub(crate) raft: Raft,
+}
+
+pub async fn start(
+    settings: Settings,
+    log: LogStore,
+    applier: Applier,
+    snapshots: SnapshotRoot,
+    tasks: &Tasks,
+) -> Result<Started, StartError> {
+    let Tasks { tracker, shutdown, metrics } = tasks;
+    let config = raft_config(&settings).map_err(|error| StartError::Timing(error.to_string()))?;
+    let peers = Peers::new(settings.cluster_id, settings.peer_tls.clone(), settings.election_timeout / 2);
+
+    let state = apply_thread::applied_state(&applier).map_err(StartError::AppliedPosition)?;
+    let (applied_sender, applied) = watch::channel(0);
+    let apply = apply_thread::spawn(applier).map_err(StartError::Thread)?;
+    let state_machine = StateMachine::new(apply, state, snapshots, applied_sender);
+
+    let own_id = settings.member_id;
+    let network = Network { own_id, peers: peers.clone(), retry_interval: settings.heartbeat_interval };
+    let raft = Raft::new(own_id, Arc::new(config), network, log, state_machine)
+        .await
+        .map_err(|error| StartError::Raft(error.to_string()))?;
+
+    let (leadership_sender, leadership) = watch::channel(Leadership::default());
+    let (members_sender, members) = watch::channel(Arc::default());
+    let routes = Routes { peers, members };
+    let stopped = CancellationToken::new();
+    let request_timeout = limits::REQUEST_TIMEOUT_BASE + 2 * settings.election_timeout;
+    let (proposals, proposal_inbox) = mpsc::channel(limits::MAX_PENDING_COMMANDS);
+    let (readers, reader_inbox) = mpsc::channel(limits::MAX_PENDING_READS);
+
+    let herald = Herald {
+        raft: raft.clone(),
+        leadership: leadership_sender,
+        members: members_sender,
+        metrics: metrics.clone(),
+        election_timeout: settings.election_timeout,
+        stopped: stopped.clone(),
+    };
+    tracker.spawn(herald.run(shutdown.clone()));
+    let proposer = Proposer {
+        raft: raft.clone(),
+        routes: routes.clone(),
+        leadership: leadership.clone(),
+        inbox: proposal_inbox,
+        timeout: request_timeout,
+        retry_interval: settings.heartbeat_interval / 2,
+    };
+    tracker.spawn(proposer.run(shutdown.clone()));
+    let rounds = ReadRounds {
+        raft: raft.clone(),
+        routes: routes.clone(),
+        leadership: leadership.clone(),
+        inbox: reader_inbox,
+        timeout: request_timeout,
+        retry_interval: settings.heartbeat_interval / 2,
+    };
+    tracker.spawn(rounds.run(shutdown.clone()));
+
+    let inner = Inner {
+        raft: raft.clone(),
+        routes,
+        proposals,
+        readers,
+        leadership,
+        applied,
+        request_timeout,
+        next_request_id: AtomicU64::new(1),
+        metrics: metrics.clone(),
+        stopped,
+    };
+    Ok(Started { consensus: Consensus { inner: Arc::new(inner) }, raft })
+}
+
+/// Where tasks run, and what stops them.
+pub struct Tasks {
+    pub tracker: TaskTracker,
+    pub shutdown: CancellationToken,
+    pub metrics: Arc<Metrics>,
+}
+
+/// Writes the first membership into an empty log. Every member of a new cluster does this with the same members, so
+/// that it does not matter who comes first. A lone member then leads at once.
+pub async fn bootstrap(started: &Started, members: InitialMembers) -> Result<(), StartError> {
+    let members: BTreeMap<_, _> = members.into_iter().collect();
+    match started.raft.initialize(members).await {
+        // A leader was faster, and its entries are here already.
+        Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
+        Err(error) => Err(StartError::Bootstrap(error.to_string())),
+    }
+}
+
+/// A follower lets the old leader's lease (one election timeout) run out, and then waits between a half and a whole
+/// one more: leaders are replaced within two election timeouts, as in etcd.
+fn raft_config(settings: &Settings) -> Result<RaftConfig, openraft::ConfigError> {
+    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let election_ms = ms(settings.election_timeout);
+    let config = RaftConfig {
+        cluster_name: format!("{:x}", settings.cluster_id),
+        heartbeat_interval: ms(settings.heartbeat_interval),
+        heartbeat_min_interval: Some(0),
+        election_timeout_min: election_ms / 2,
+        election_timeout_max: election_ms,
+        // The earliest that openraft allows: a lease and an election must fit in between.
+        quorum_loss_probe_interval: Some(2 * election_ms),
+        enable_pre_vote: Some(true),
+        install_snapshot_timeout: ms(limits::SNAPSHOT_TIMEOUT),
+        max_payload_entries: limits::MAX_APPEND_ENTRIES,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(settings.snapshot_count),
+        max_in_snapshot_log_to_keep: limits::MAX_CATCH_UP_ENTRIES.min(settings.snapshot_count),
+        purge_batch_size: limits::MAX_APPEND_ENTRIES,
+        ..RaftConfig::default()
+    };
+    config.validate()
+}

@@ -1,0 +1,34 @@
+//! openraft's own storage tests over our log on disk and our state machine.
+
+use std::sync::Arc;
+
+use openraft::StorageError;
+use openraft::testing::log::{StoreBuilder, Suite};
+use prometheus_client::metrics::histogram::Histogram;
+use tempfile::TempDir;
+
+use super::super::apply_thread;
+use super::super::log_store::LogStore;
+use super::*;
+use crate::apply::{Applier, ApplyOptions};
+use crate::backend::RocksBackend;
+
+struct Builder;
+
+impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Builder {
+    async fn build(&self) -> Result<(TempDir, LogStore, StateMachine), StorageError<TypeConfig>> {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let log = LogStore::open(&dir.path().join("log"), (1, 1), Histogram::new([1.0])).expect("opens");
+        let backend = Arc::new(RocksBackend::open(&dir.path().join("state")).expect("opens"));
+        let (applier, ..) = Applier::open(backend, ApplyOptions::default()).expect("opens");
+        let state = apply_thread::applied_state(&applier).expect("decodes");
+        let apply = apply_thread::spawn(applier).expect("starts");
+        let snapshots = SnapshotRoot::open(dir.path().join("snap")).expect("opens");
+        Ok((dir, log, StateMachine::new(apply, state, snapshots, watch::Sender::new(0))))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn passes_the_storage_suite() {
+    Suite::test_all(Builder).await.expect("the suite passes");
+}

@@ -1,0 +1,113 @@
+//! Every bound of the store, with its unit and its reason.
+
+use std::time::Duration;
+
+/// What a client may send in one request, unless `--max-request-bytes` says otherwise. etcd's default.
+pub const DEFAULT_MAX_REQUEST_BYTES: u64 = 1_572_864;
+
+/// Room for the gRPC frame and the fields around the value: a request up to this much over the limit is read, so
+/// that it gets the answer `request is too large` and not a broken stream. etcd's value.
+pub const GRPC_OVERHEAD_BYTES: usize = 512 * 1024;
+
+/// Compares or operations of one branch of a transaction, unless `--max-txn-ops` says otherwise. etcd's default.
+pub const DEFAULT_MAX_TXN_OPS: u64 = 128;
+
+/// Applied entries between two snapshots, unless `--snapshot-count` says otherwise. etcd's default.
+pub const DEFAULT_SNAPSHOT_COUNT: u64 = 10_000;
+
+/// Entries kept behind a snapshot for followers that lag a little. etcd's value.
+pub const MAX_CATCH_UP_ENTRIES: u64 = 5_000;
+
+/// etcd's default; reported in `Status`, where clients read how full the store is.
+pub const DEFAULT_QUOTA_BYTES: i64 = 2 * 1024 * 1024 * 1024;
+
+/// Commands that wait for a place in the log. One more is refused with `too many requests`, as etcd does when the
+/// applied index lags by this many.
+pub const MAX_PENDING_COMMANDS: usize = 5_000;
+
+/// Commands in one entry: bounds how long one apply may keep watchers and readers waiting.
+pub const MAX_BATCH_COMMANDS: usize = 1_024;
+
+/// Bytes after which a batch takes no further command. A single command may be larger, up to the request limit.
+pub const MAX_BATCH_BYTES: usize = 1024 * 1024;
+
+/// Batches on their way through consensus at once. One batch is being applied while the next is being synced;
+/// with more, batches get smaller and each costs a round.
+pub const MAX_BATCHES_IN_FLIGHT: usize = 2;
+
+/// Readers that wait for the next read round.
+pub const MAX_PENDING_READS: usize = 16_384;
+
+/// Writes that wait for the log's writer thread. openraft bounds what is in flight well below this.
+pub const LOG_WRITER_QUEUE: usize = 4_096;
+
+/// Appended bytes that one synced write may carry: keeps the stop for one write below some milliseconds.
+pub const MAX_LOG_WRITE_BYTES: usize = 8 * 1024 * 1024;
+
+/// Recent log entries kept in memory, by number and by bytes: what apply and healthy followers read.
+pub const LOG_CACHE_ENTRIES: usize = 8_192;
+pub const LOG_CACHE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Entries and bytes of one append to a follower.
+pub const MAX_APPEND_ENTRIES: u64 = 256;
+pub const MAX_APPEND_BYTES: usize = 4 * 1024 * 1024;
+
+/// Largest message between members: one append with one entry of the largest legal size on top.
+pub const MAX_PEER_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Largest record that a reader accepts from disk or from a peer: a hostile length is an error, not an allocation.
+pub const MAX_RECORD_BYTES: usize = 48 * 1024 * 1024;
+
+/// Bytes of one snapshot chunk. Large enough that the frame costs nothing, small enough for several in flight.
+pub const SNAPSHOT_CHUNK_BYTES: usize = 256 * 1024;
+
+/// Chunks read ahead of the network while a snapshot is sent.
+pub const SNAPSHOT_CHUNKS_IN_FLIGHT: usize = 8;
+
+/// A snapshot transfer that takes longer is given up and started anew.
+pub const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+/// Entries applied in one write batch.
+pub const MAX_APPLY_ENTRIES: usize = 64;
+
+/// The fixed part of a request's time; twice the election timeout is added (etcd: 5 s + 2 × 1 s = 7 s).
+pub const REQUEST_TIMEOUT_BASE: Duration = Duration::from_secs(5);
+
+/// How long a lease request that the leader must answer may wait for the applied index (etcd: 1 s).
+pub const LEASE_APPLIED_WAIT: Duration = Duration::from_secs(1);
+
+/// Streams that asked for a leader are cancelled after this many election timeouts without one. etcd's value.
+pub const NO_LEADER_ELECTION_TIMEOUTS: u32 = 3;
+
+/// The largest lease: beyond it the server refuses. etcd's value, seconds.
+pub const MAX_LEASE_TTL_SECONDS: i64 = 9_000_000_000;
+
+/// How often the leader looks for expired leases, and how many it revokes per look (etcd: 500 ms, 1000 a second).
+pub const LEASE_EXPIRY_INTERVAL: Duration = Duration::from_millis(500);
+pub const MAX_LEASE_REVOKES_PER_LOOK: usize = 500;
+/// Revokes on their way through consensus at once. etcd's value.
+pub const MAX_LEASE_REVOKES_IN_FLIGHT: usize = 16;
+
+/// Responses of one watch or keep-alive stream that wait for the network.
+pub const STREAM_BUFFER: usize = 128;
+
+/// HTTP/2 keep-alive on the client port: etcd pings after 2 h and waits 20 s.
+pub const CLIENT_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2 * 60 * 60);
+pub const CLIENT_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Flow-control windows of both ports: the default of 64 KiB would stall a 1.5 MiB request three dozen times.
+pub const STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
+pub const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+
+/// A peer that does not take a connection within this is unreachable.
+pub const PEER_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a clean stop waits for open requests.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a client may take for the TLS handshake.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+const _: () = assert!(MAX_BATCH_BYTES < MAX_RECORD_BYTES);
+const _: () = assert!(MAX_RECORD_BYTES < MAX_PEER_MESSAGE_BYTES);
+const _: () = assert!(MAX_APPEND_BYTES + MAX_RECORD_BYTES <= MAX_PEER_MESSAGE_BYTES);

@@ -1,0 +1,282 @@
+//! Starts a member, serves until it is told to stop, and stops it in order.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use balsa_proto::store::MemberAttributes;
+use balsa_proto::store::command::Op;
+use balsa_proto::store::peer_server::PeerServer;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::service::Routes;
+use tonic::service::interceptor::InterceptedService;
+use tower::Layer;
+
+use crate::apply::{Applier, ApplyOptions};
+use crate::backend::RocksBackend;
+use crate::config::{Config, Url};
+use crate::consensus::log_store::{self, LogStore};
+use crate::consensus::peer_service::PeerService;
+use crate::consensus::peers::StampCheck;
+use crate::consensus::snapshot::SnapshotRoot;
+use crate::consensus::start::{Settings, Started, Tasks};
+use crate::consensus::types::{InitialMembers, MemberNode};
+use crate::consensus::{self, Consensus};
+use crate::http::{Doors, Pages};
+use crate::limits::MAX_PEER_MESSAGE_BYTES;
+use crate::metrics::Metrics;
+use crate::server::lease::LeaderLeases;
+use crate::server::lease_expiry::LeaseExpiry;
+use crate::server::listen::{BindError, Listener};
+use crate::server::need_leader::NeedLeader;
+use crate::server::tls::{self, TlsError};
+use crate::server::{self, Shared};
+use crate::status::Identity;
+
+/// Why a member does not start, or cannot go on. One sentence each, with the cause behind it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error("TLS is not usable")]
+    Tls(#[from] TlsError),
+    #[error("the data directory {path} is not usable")]
+    DataDir { path: PathBuf, source: io::Error },
+    #[error("the data directory {path} is in use by another process")]
+    DataDirInUse { path: PathBuf },
+    #[error(transparent)]
+    Log(#[from] log_store::OpenError),
+    #[error(transparent)]
+    Backend(#[from] crate::backend::BackendError),
+    #[error(transparent)]
+    State(#[from] crate::apply::OpenError),
+    #[error(transparent)]
+    Consensus(#[from] consensus::start::StartError),
+    #[error("raft stopped: the log or the state could not be written")]
+    RaftStopped,
+}
+
+/// Runs a member until `shutdown`. `ready` fires once it serves clients.
+pub async fn run(config: Config, ready: oneshot::Sender<()>, shutdown: CancellationToken) -> Result<(), StartError> {
+    let mut listeners = Listeners::bind(&config).await?;
+    let member = Member::start(&config).await?;
+    let peers = listeners.serve_peers(&member);
+    let outcome = member.serve(&config, listeners.clients, ready, &shutdown).await;
+    member.stop(&config).await;
+    for peer in peers {
+        // A listener task ends with the token and cannot fail otherwise.
+        drop(peer.await);
+    }
+    outcome
+}
+
+/// Ports come first: a port that is taken must not cost a recovery of the state.
+struct Listeners {
+    clients: Vec<Listener>,
+    peers: Vec<Listener>,
+}
+
+impl Listeners {
+    async fn bind(config: &Config) -> Result<Listeners, StartError> {
+        let client_tls = tls_for(&config.listen_client_urls, || tls::server_config(&config.client_tls))?;
+        let peer_tls = tls_for(&config.listen_peer_urls, || tls::server_config(&config.peer_tls))?;
+        let (mut clients, mut peers) = (Vec::new(), Vec::new());
+        for url in &config.listen_client_urls {
+            clients.push(Listener::bind(url, client_tls.as_ref()).await?);
+        }
+        for url in &config.listen_peer_urls {
+            peers.push(Listener::bind(url, peer_tls.as_ref()).await?);
+        }
+        Ok(Listeners { clients, peers })
+    }
+
+    fn serve_peers(&mut self, member: &Member) -> Vec<tokio::task::JoinHandle<()>> {
+        let service = Doors::new(member.peer_routes(), member.pages.clone());
+        let peers = std::mem::take(&mut self.peers).into_iter();
+        peers.map(|listener| tokio::spawn(listener.serve(service.clone(), member.core.clone()))).collect()
+    }
+}
+
+fn tls_for<T>(urls: &[Url], make: impl FnOnce() -> Result<T, TlsError>) -> Result<Option<T>, TlsError> {
+    if urls.iter().any(|url| url.tls) { make().map(Some) } else { Ok(None) }
+}
+
+/// A member whose parts run. The core outlives the client ports, so that what is under way can end well.
+struct Member {
+    started: Started,
+    shared: Shared,
+    pages: Arc<Pages>,
+    snapshots: SnapshotRoot,
+    tracker: TaskTracker,
+    /// Stops the core.
+    core: CancellationToken,
+    /// Ends the streams of clients.
+    clients: CancellationToken,
+}
+
+impl Member {
+    async fn start(config: &Config) -> Result<Member, StartError> {
+        let dir = config.data_dir.join("member");
+        make_private_dir(&dir).map_err(|source| StartError::DataDir { path: dir.clone(), source })?;
+        let metrics = Arc::new(Metrics::new());
+        let (cluster_id, member_id) = (config.cluster_id(), config.own_id());
+        let log = open_log(&dir, (cluster_id, member_id), &metrics)?;
+        let pristine = log.is_pristine();
+        let backend = Arc::new(RocksBackend::open(&dir.join("state"))?);
+        let (applier, mvcc, hub, lessor) = Applier::open(backend, apply_options(config.election_timeout))?;
+        let snapshots = SnapshotRoot::open(dir.join("snap"))
+            .map_err(|source| StartError::DataDir { path: dir.clone(), source })?;
+
+        let (tracker, core, clients) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+        let tasks = Tasks { tracker: tracker.clone(), shutdown: core.clone(), metrics: metrics.clone() };
+        let settings = Settings {
+            cluster_id,
+            member_id,
+            heartbeat_interval: config.heartbeat_interval,
+            election_timeout: config.election_timeout,
+            snapshot_count: config.snapshot_count,
+            peer_tls: tls::client_config(&config.peer_tls)?,
+        };
+        let started = consensus::start::start(settings, log, applier, snapshots.clone(), &tasks).await?;
+        if pristine {
+            consensus::start::bootstrap(&started, initial_members(config)).await?;
+        }
+
+        let consensus = started.consensus.clone();
+        let expiry = LeaseExpiry {
+            consensus: consensus.clone(),
+            lessor: lessor.clone(),
+            election_timeout: config.election_timeout,
+        };
+        tracker.spawn(expiry.run(core.clone()));
+        let identity = Identity { cluster_id, member_id, consensus, mvcc };
+        let shared = Shared {
+            identity: identity.clone(),
+            hub,
+            leases: LeaderLeases { identity: identity.clone(), lessor },
+            max_request_bytes: config.max_request_bytes,
+            max_txn_ops: config.max_txn_ops,
+            election_timeout: config.election_timeout,
+            shutdown: clients.clone(),
+        };
+        let pages = Arc::new(Pages { identity, metrics });
+        Ok(Member { started, shared, pages, snapshots, tracker, core, clients })
+    }
+
+    fn consensus(&self) -> &Consensus {
+        &self.started.consensus
+    }
+
+    fn peer_routes(&self) -> Routes {
+        let Identity { cluster_id, member_id, .. } = self.shared.identity;
+        let service = PeerService {
+            raft: self.started.raft.clone(),
+            consensus: self.started.consensus.clone(),
+            snapshots: self.snapshots.clone(),
+            leases: self.shared.leases.clone(),
+            metrics: self.pages.metrics.clone(),
+        };
+        let server = PeerServer::new(service)
+            .max_decoding_message_size(MAX_PEER_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_PEER_MESSAGE_BYTES);
+        Routes::new(InterceptedService::new(server, StampCheck { cluster_id, member_id }))
+    }
+
+    /// Serves clients once the member has found its place in the cluster, until `shutdown`.
+    async fn serve(
+        &self,
+        config: &Config,
+        listeners: Vec<Listener>,
+        ready: oneshot::Sender<()>,
+        shutdown: &CancellationToken,
+    ) -> Result<(), StartError> {
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            () = self.consensus().stopped() => return Err(StartError::RaftStopped),
+            () = self.publish(config) => {}
+        }
+        let guard = NeedLeader { consensus: self.consensus().clone() };
+        let service = Doors::new(guard.layer(server::routes(&self.shared)), self.pages.clone());
+        let serving: Vec<_> = listeners
+            .into_iter()
+            .map(|listener| tokio::spawn(listener.serve(service.clone(), self.clients.clone())))
+            .collect();
+        announce(config);
+        // Whoever started the member may not care.
+        let _ = ready.send(());
+
+        let outcome = tokio::select! {
+            () = shutdown.cancelled() => Ok(()),
+            () = self.consensus().stopped() => Err(StartError::RaftStopped),
+        };
+        self.clients.cancel();
+        for listener in serving {
+            // A listener task ends with the token and cannot fail otherwise.
+            drop(listener.await);
+        }
+        outcome
+    }
+
+    /// Tells the cluster this member's name and client URLs. That it succeeds also shows that there is a majority.
+    async fn publish(&self, config: &Config) {
+        let attributes = MemberAttributes {
+            member_id: self.shared.identity.member_id,
+            name: config.name.clone(),
+            client_urls: config.advertise_client_urls.iter().map(ToString::to_string).collect(),
+        };
+        while let Err(error) = self.consensus().propose(Op::MemberAttributes(attributes.clone())).await {
+            tracing::info!(%error, "the member waits for its cluster");
+            tokio::time::sleep(config.heartbeat_interval).await;
+        }
+    }
+
+    async fn stop(self, config: &Config) {
+        self.consensus().step_aside(config.election_timeout).await;
+        self.consensus().shutdown().await;
+        self.core.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+}
+
+fn open_log(dir: &Path, identity: (u64, u64), metrics: &Metrics) -> Result<LogStore, StartError> {
+    let opened = LogStore::open(&dir.join("log"), identity, metrics.log_fsync_seconds.clone());
+    opened.map_err(|error| match error {
+        log_store::OpenError::Open(source) if source.to_string().contains("lock") => {
+            StartError::DataDirInUse { path: dir.to_owned() }
+        }
+        other => other.into(),
+    })
+}
+
+/// The shortest lease outlives an election: one and a half election timeouts, in whole seconds.
+fn apply_options(election_timeout: Duration) -> ApplyOptions {
+    let millis = i64::try_from(election_timeout.as_millis()).unwrap_or(i64::MAX / 2);
+    ApplyOptions { min_lease_ttl_seconds: (millis * 3 / 2 + 999) / 1000 }
+}
+
+fn initial_members(config: &Config) -> InitialMembers {
+    let node = |name: &String, urls: &Vec<Url>| MemberNode {
+        name: name.clone(),
+        peer_urls: urls.iter().map(ToString::to_string).collect(),
+    };
+    config.initial_cluster.iter().map(|(name, urls)| (config.member_id(name), node(name, urls))).collect()
+}
+
+/// Readable by its owner alone: it holds every secret of a Kubernetes cluster.
+fn make_private_dir(dir: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// Stock test harnesses wait for this very line on stderr, whatever the log level.
+fn announce(config: &Config) {
+    let urls: Vec<String> = config.listen_client_urls.iter().map(ToString::to_string).collect();
+    let line = serde_json::json!({
+        "level": "info", "msg": "ready to serve client requests", "name": config.name, "client-urls": urls,
+    });
+    eprintln!("{line}");
+}

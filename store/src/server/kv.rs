@@ -1,0 +1,150 @@
+//! `etcdserverpb.KV`: checks what needs no state, then reads here or proposes.
+
+use balsa_proto::etcd::etcdserverpb::kv_server::Kv;
+use balsa_proto::etcd::etcdserverpb::request_op::Request as OpRequest;
+use balsa_proto::etcd::etcdserverpb::{
+    CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse,
+    RangeRequest, RangeResponse, RangeStreamResponse, TxnRequest, TxnResponse,
+};
+use balsa_proto::store::command::Op;
+use futures::stream::BoxStream;
+use prost::Message;
+use tonic::{Request, Response, Status};
+
+use super::Shared;
+use crate::apply::{Reply, check, txn};
+use crate::error::Error;
+use crate::mvcc::Mvcc;
+use crate::status::Identity;
+
+pub struct KvService {
+    identity: Identity,
+    max_request_bytes: usize,
+    max_txn_ops: usize,
+}
+
+impl KvService {
+    pub fn new(shared: &Shared) -> Self {
+        let Shared { identity, max_request_bytes, max_txn_ops, .. } = shared;
+        KvService { identity: identity.clone(), max_request_bytes: *max_request_bytes, max_txn_ops: *max_txn_ops }
+    }
+
+    async fn propose(&self, op: Op, size_bytes: usize) -> Result<Reply, Error> {
+        if size_bytes > self.max_request_bytes {
+            return Err(Error::RequestTooLarge);
+        }
+        self.identity.consensus.propose(op).await
+    }
+
+    /// Readers of many keys may wait for the disk for long, and do so away from the async workers.
+    async fn read<T: Send + 'static>(
+        &self,
+        many_keys: bool,
+        read: impl FnOnce(&Mvcc) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        if !many_keys {
+            return read(&self.identity.mvcc);
+        }
+        let mvcc = self.identity.mvcc.clone();
+        tokio::task::spawn_blocking(move || read(&mvcc)).await.unwrap_or(Err(Error::Stopped))
+    }
+}
+
+/// A reply of another kind than the command's would be a bug of apply.
+fn mismatch(reply: Reply) -> ! {
+    panic!("apply answered a command with {reply:?}")
+}
+
+#[tonic::async_trait]
+impl Kv for KvService {
+    type RangeStreamStream = BoxStream<'static, Result<RangeStreamResponse, Status>>;
+
+    async fn range(&self, request: Request<RangeRequest>) -> Result<Response<RangeResponse>, Status> {
+        let request = request.into_inner();
+        check::range(&request)?;
+        if !request.serializable {
+            self.identity.consensus.read_barrier().await?;
+        }
+        let many_keys = !request.range_end.is_empty();
+        let mut response = self.read(many_keys, move |mvcc| mvcc.range(&request)).await?;
+        self.identity.fill(&mut response.header);
+        Ok(Response::new(response))
+    }
+
+    /// Clients fall back to `Range` when they hear this.
+    async fn range_stream(&self, _: Request<RangeRequest>) -> Result<Response<Self::RangeStreamStream>, Status> {
+        Err(Status::unimplemented("RangeStream is not implemented"))
+    }
+
+    async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
+        let request = request.into_inner();
+        check::put(&request)?;
+        let size_bytes = request.encoded_len();
+        match self.propose(Op::Put(request), size_bytes).await? {
+            Reply::Put(mut response) => {
+                self.identity.fill(&mut response.header);
+                Ok(Response::new(response))
+            }
+            other => mismatch(other),
+        }
+    }
+
+    async fn delete_range(
+        &self,
+        request: Request<DeleteRangeRequest>,
+    ) -> Result<Response<DeleteRangeResponse>, Status> {
+        let request = request.into_inner();
+        check::delete_range(&request)?;
+        let size_bytes = request.encoded_len();
+        match self.propose(Op::DeleteRange(request), size_bytes).await? {
+            Reply::DeleteRange(mut response) => {
+                self.identity.fill(&mut response.header);
+                Ok(Response::new(response))
+            }
+            other => mismatch(other),
+        }
+    }
+
+    async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
+        let request = request.into_inner();
+        check::txn(&request, self.max_txn_ops)?;
+        let mut response = if txn::is_read_only(&request) {
+            if !all_serializable(&request) {
+                self.identity.consensus.read_barrier().await?;
+            }
+            self.read(true, move |mvcc| mvcc.txn_read_only(&request)).await?
+        } else {
+            let size_bytes = request.encoded_len();
+            match self.propose(Op::Txn(request), size_bytes).await? {
+                Reply::Txn(response) => response,
+                other => mismatch(other),
+            }
+        };
+        self.identity.fill(&mut response.header);
+        Ok(Response::new(response))
+    }
+
+    async fn compact(&self, request: Request<CompactionRequest>) -> Result<Response<CompactionResponse>, Status> {
+        let request = request.into_inner();
+        let (physical, revision) = (request.physical, request.revision);
+        match self.propose(Op::Compaction(request), 0).await? {
+            Reply::Compaction(mut response) => {
+                if physical {
+                    self.identity.mvcc.compaction_removed(revision).await;
+                }
+                self.identity.fill(&mut response.header);
+                Ok(Response::new(response))
+            }
+            other => mismatch(other),
+        }
+    }
+}
+
+/// A read-only transaction is local if each of its ranges is.
+fn all_serializable(request: &TxnRequest) -> bool {
+    request.success.iter().chain(&request.failure).all(|op| match &op.request {
+        Some(OpRequest::RequestRange(range)) => range.serializable,
+        Some(OpRequest::RequestTxn(inner)) => all_serializable(inner),
+        Some(OpRequest::RequestPut(_) | OpRequest::RequestDeleteRange(_)) | None => false,
+    })
+}

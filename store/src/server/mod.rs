@@ -1,0 +1,57 @@
+//! The etcd v3 services, one file each, and the requests' way to them.
+
+pub mod auth;
+pub mod cluster;
+pub mod kv;
+pub mod lease;
+pub mod lease_expiry;
+pub mod listen;
+pub mod maintenance;
+pub mod need_leader;
+pub mod tls;
+pub mod watch;
+
+use balsa_proto::etcd::etcdserverpb::auth_server::AuthServer;
+use balsa_proto::etcd::etcdserverpb::cluster_server::ClusterServer;
+use balsa_proto::etcd::etcdserverpb::kv_server::KvServer;
+use balsa_proto::etcd::etcdserverpb::lease_server::LeaseServer;
+use balsa_proto::etcd::etcdserverpb::maintenance_server::MaintenanceServer;
+use balsa_proto::etcd::etcdserverpb::watch_server::WatchServer;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+use crate::limits::GRPC_OVERHEAD_BYTES;
+use crate::status::Identity;
+use crate::watch::WatchHub;
+
+/// What the services share.
+#[derive(Clone)]
+pub struct Shared {
+    pub identity: Identity,
+    pub hub: WatchHub,
+    pub leases: lease::LeaderLeases,
+    pub max_request_bytes: usize,
+    pub max_txn_ops: usize,
+    pub election_timeout: Duration,
+    pub shutdown: CancellationToken,
+}
+
+/// All services of the client port.
+pub fn routes(shared: &Shared) -> Routes {
+    let recv_bytes = shared.max_request_bytes.saturating_add(GRPC_OVERHEAD_BYTES);
+    // etcd sets no bound on what it sends but that of the wire.
+    let send_bytes = i32::MAX as usize;
+    let kv = KvServer::new(kv::KvService::new(shared));
+    let watch = WatchServer::new(watch::WatchService::new(shared));
+    let lease = LeaseServer::new(lease::LeaseService::new(shared));
+    let cluster = ClusterServer::new(cluster::ClusterService::new(shared));
+    let maintenance = MaintenanceServer::new(maintenance::MaintenanceService::new(shared));
+    let auth = AuthServer::new(auth::AuthService::new(shared));
+    Routes::new(kv.max_decoding_message_size(recv_bytes).max_encoding_message_size(send_bytes))
+        .add_service(watch.max_decoding_message_size(recv_bytes).max_encoding_message_size(send_bytes))
+        .add_service(lease.max_encoding_message_size(send_bytes))
+        .add_service(cluster)
+        .add_service(maintenance)
+        .add_service(auth)
+}

@@ -1,0 +1,78 @@
+//! What a member says of itself, and the header on every answer.
+
+use balsa_proto::etcd::etcdserverpb::{ResponseHeader, StatusResponse};
+
+use crate::consensus::Consensus;
+use crate::limits;
+use crate::mvcc::Mvcc;
+
+/// The etcd version whose surface this is: clients switch features on and off by it.
+pub const SERVER_VERSION: &str = "3.6.14";
+pub const CLUSTER_VERSION: &str = "3.6.0";
+
+/// Who this member is, and where its state stands. Cheap to clone.
+#[derive(Clone)]
+pub struct Identity {
+    pub cluster_id: u64,
+    pub member_id: u64,
+    pub consensus: Consensus,
+    pub mvcc: Mvcc,
+}
+
+impl Identity {
+    /// A header at the current revision.
+    pub fn header(&self) -> ResponseHeader {
+        ResponseHeader { revision: self.mvcc.revision(), ..self.header_without_revision() }
+    }
+
+    /// Cluster answers carry no revision.
+    pub fn header_without_revision(&self) -> ResponseHeader {
+        ResponseHeader {
+            cluster_id: self.cluster_id,
+            member_id: self.member_id,
+            revision: 0,
+            raft_term: self.consensus.leadership().term,
+        }
+    }
+
+    /// Completes a header that holds at most a revision.
+    pub fn fill(&self, header: &mut Option<ResponseHeader>) {
+        let revision = header.as_ref().map_or(0, |header| header.revision);
+        let mut full = self.header();
+        if revision > 0 {
+            full.revision = revision;
+        }
+        *header = Some(full);
+    }
+
+    pub fn status(&self) -> StatusResponse {
+        let leadership = self.consensus.leadership();
+        let progress = self.consensus.progress();
+        let size = self.mvcc.size();
+        let is_learner =
+            self.consensus.members().iter().any(|member| member.id == self.member_id && member.is_learner);
+        let errors = match leadership.leader {
+            Some(_) => Vec::new(),
+            None => vec!["etcdserver: no leader".to_owned()],
+        };
+        StatusResponse {
+            header: Some(self.header()),
+            version: SERVER_VERSION.to_owned(),
+            db_size: to_i64(size.total_bytes),
+            leader: leadership.leader.unwrap_or(0),
+            raft_index: progress.committed_index,
+            raft_term: leadership.term,
+            raft_applied_index: progress.applied_index,
+            errors,
+            db_size_in_use: to_i64(size.in_use_bytes),
+            is_learner,
+            storage_version: CLUSTER_VERSION.to_owned(),
+            db_size_quota: limits::DEFAULT_QUOTA_BYTES,
+            downgrade_info: Some(Default::default()),
+        }
+    }
+}
+
+fn to_i64(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,227 @@
+//! Members on loopback ports. Each has a runtime of its own, so that it can be killed: all of its tasks are dropped
+//! where they stand.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use balsa_proto::etcd::etcdserverpb::cluster_client::ClusterClient;
+use balsa_proto::etcd::etcdserverpb::kv_client::KvClient;
+use balsa_proto::etcd::etcdserverpb::lease_client::LeaseClient;
+use balsa_proto::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
+use balsa_proto::etcd::etcdserverpb::watch_client::WatchClient;
+use balsa_proto::etcd::etcdserverpb::{PutRequest, RangeRequest, StatusRequest};
+use balsa_store::Config;
+use balsa_store::config::{PemFiles, Url};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
+
+pub struct Cluster {
+    members: Vec<Member>,
+    runtime: Runtime,
+    _dir: tempfile::TempDir,
+}
+
+struct Member {
+    config: Config,
+    runtime: Option<Runtime>,
+    channel: Channel,
+}
+
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn local_url() -> Url {
+    Url { tls: false, host: "127.0.0.1".into(), port: free_port() }
+}
+
+/// Waits for `condition`, or fails with what was waited for.
+pub async fn eventually(what: &str, bound: Duration, condition: impl AsyncFn() -> bool) {
+    let started = Instant::now();
+    while !condition().await {
+        assert!(started.elapsed() < bound, "not within {bound:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// What a member says that cannot start.
+pub fn run_to_error(config: Config) -> String {
+    let runtime = Runtime::new().unwrap();
+    let (ready, _) = oneshot::channel();
+    let error = runtime.block_on(balsa_store::run(config, ready, CancellationToken::new())).unwrap_err();
+    error.to_string()
+}
+
+impl Cluster {
+    pub fn start(count: usize, adjust: impl Fn(&mut Config)) -> Cluster {
+        let dir = tempfile::tempdir().unwrap();
+        let names: Vec<String> = (0..count).map(|i| format!("m{i}")).collect();
+        let peers: BTreeMap<String, Vec<Url>> = names.iter().map(|name| (name.clone(), vec![local_url()])).collect();
+        let runtime = Runtime::new().unwrap();
+        let _entered = runtime.enter();
+        let member = |name: &String| {
+            let client_url = local_url();
+            let mut config = Config {
+                name: name.clone(),
+                data_dir: dir.path().join(name),
+                listen_client_urls: vec![client_url.clone()],
+                advertise_client_urls: vec![client_url.clone()],
+                listen_peer_urls: peers[name].clone(),
+                initial_advertise_peer_urls: peers[name].clone(),
+                initial_cluster: peers.clone(),
+                initial_cluster_token: "test".into(),
+                heartbeat_interval: Duration::from_millis(100),
+                election_timeout: Duration::from_millis(1000),
+                snapshot_count: 10_000,
+                max_request_bytes: 1_572_864,
+                max_txn_ops: 128,
+                log_level: "info".into(),
+                client_tls: PemFiles::default(),
+                peer_tls: PemFiles::default(),
+            };
+            adjust(&mut config);
+            let channel = Endpoint::from_shared(client_url.to_string()).unwrap().connect_lazy();
+            Member { config, runtime: None, channel }
+        };
+        let mut members: Vec<Member> = names.iter().map(member).collect();
+        let ready: Vec<_> = members.iter_mut().map(Member::start).collect();
+        for ready in ready {
+            wait_ready(ready);
+        }
+        drop(_entered);
+        Cluster { members, runtime, _dir: dir }
+    }
+
+    pub fn block_on<T>(&self, test: impl AsyncFnOnce(&Cluster) -> T) -> T {
+        self.runtime.block_on(test(self))
+    }
+
+    pub fn config(&self, member: usize) -> Config {
+        self.members[member].config.clone()
+    }
+
+    /// Stops the member in the middle of whatever it does.
+    pub fn kill(&mut self, member: usize) {
+        let runtime = self.members[member].runtime.take().expect("the member runs");
+        runtime.shutdown_timeout(Duration::from_secs(5));
+    }
+
+    pub fn restart(&mut self, member: usize) {
+        let ready = self.members[member].start();
+        wait_ready(ready);
+    }
+
+    /// Index of the member that leads.
+    pub fn leader(&self) -> usize {
+        let running: Vec<usize> = (0..self.members.len()).filter(|i| self.members[*i].runtime.is_some()).collect();
+        self.runtime.block_on(async {
+            let started = Instant::now();
+            loop {
+                for member in &running {
+                    let status = self.maintenance(*member).status(StatusRequest {}).await;
+                    let leads = |status: &balsa_proto::etcd::etcdserverpb::StatusResponse| {
+                        status.leader != 0 && status.leader == status.header.as_ref().unwrap().member_id
+                    };
+                    if status.is_ok_and(|status| leads(status.get_ref())) {
+                        return *member;
+                    }
+                }
+                assert!(started.elapsed() < Duration::from_secs(10), "no leader");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+    }
+
+    /// The revision of the write.
+    pub async fn put(&self, member: usize, key: &str, value: &str) -> Result<i64, Status> {
+        let request = PutRequest {
+            key: key.to_owned().into(),
+            value: value.to_owned().into(),
+            ..Default::default()
+        };
+        let response = self.kv(member).put(request).await?;
+        Ok(response.into_inner().header.unwrap().revision)
+    }
+
+    pub async fn get(&self, member: usize, key: &str, serializable: bool) -> Result<Option<String>, Status> {
+        let request = RangeRequest { key: key.to_owned().into(), serializable, ..Default::default() };
+        let response = self.kv(member).range(request).await?.into_inner();
+        let value = |kv: &balsa_proto::etcd::mvccpb::KeyValue| String::from_utf8(kv.value.to_vec()).unwrap();
+        Ok(response.kvs.first().map(value))
+    }
+
+    pub fn kv(&self, member: usize) -> KvClient<Channel> {
+        KvClient::new(self.members[member].channel.clone())
+    }
+
+    pub fn leases(&self, member: usize) -> LeaseClient<Channel> {
+        LeaseClient::new(self.members[member].channel.clone())
+    }
+
+    pub fn watches(&self, member: usize) -> WatchClient<Channel> {
+        WatchClient::new(self.members[member].channel.clone())
+    }
+
+    pub fn maintenance(&self, member: usize) -> MaintenanceClient<Channel> {
+        MaintenanceClient::new(self.members[member].channel.clone())
+    }
+
+    pub fn members(&self, member: usize) -> ClusterClient<Channel> {
+        ClusterClient::new(self.members[member].channel.clone())
+    }
+
+    /// Body of a plain HTTP page of the client port.
+    pub async fn page(&self, member: usize, path: &str) -> String {
+        let url = &self.members[member].config.listen_client_urls[0];
+        let mut stream = tokio::net::TcpStream::connect(url.bind_address()).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        response.split_once("\r\n\r\n").unwrap().1.to_owned()
+    }
+}
+
+impl Member {
+    fn start(&mut self) -> std::sync::mpsc::Receiver<Result<(), String>> {
+        let runtime = Runtime::new().unwrap();
+        let (told, outcome) = std::sync::mpsc::channel();
+        runtime.spawn(run_member(self.config.clone(), told));
+        self.runtime = Some(runtime);
+        outcome
+    }
+}
+
+/// The threads of a killed member may hold its files for a moment longer.
+async fn run_member(config: Config, told: std::sync::mpsc::Sender<Result<(), String>>) {
+    let patience = Instant::now() + Duration::from_secs(5);
+    loop {
+        let (ready, is_ready) = oneshot::channel();
+        let tell = told.clone();
+        tokio::spawn(async move {
+            if is_ready.await.is_ok() {
+                let _ = tell.send(Ok(()));
+            }
+        });
+        match balsa_store::run(config.clone(), ready, CancellationToken::new()).await {
+            Err(_) if Instant::now() < patience => tokio::time::sleep(Duration::from_millis(20)).await,
+            outcome => return drop(told.send(outcome.map_err(|error| error.to_string()))),
+        }
+    }
+}
+
+fn wait_ready(outcome: std::sync::mpsc::Receiver<Result<(), String>>) {
+    outcome.recv_timeout(Duration::from_secs(20)).expect("the member is ready in time").expect("the member starts");
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(Duration::from_secs(5));
+        }
+    }
+}
