@@ -1,0 +1,99 @@
+//! The node's conditions: Ready, and the three pressures.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::NodeCondition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use nix::sys::statvfs::statvfs;
+use procfs::{Current, Meminfo};
+
+use super::ready::Readiness;
+
+/// Stock hard eviction defaults.
+const MEMORY_AVAILABLE_BYTES: u64 = 100 << 20;
+const STORAGE_AVAILABLE_PERCENT: u64 = 10;
+const INODES_AVAILABLE_PERCENT: u64 = 5;
+/// Share of the process ids of the kernel.
+const PIDS_AVAILABLE_PERCENT: u64 = 5;
+
+/// `previous` keeps the times of what did not change.
+pub fn compute(readiness: &Readiness, root_dir: &Path, previous: &[NodeCondition], now: Timestamp) -> Vec<NodeCondition> {
+    let pressure = |name: &str, is_low: bool, low: (&str, &str), enough: (&str, &str)| {
+        let (reason, message) = if is_low { low } else { enough };
+        condition(name, is_low, reason, message, previous, now)
+    };
+    let problems: Vec<&str> =
+        [&readiness.runtime_problem, &readiness.network_problem].into_iter().flatten().map(String::as_str).collect();
+    let (reason, message) = match problems.is_empty() {
+        true => ("KubeletReady", "kubelet is posting ready status".to_owned()),
+        false => ("KubeletNotReady", format!("[{}]", problems.join(", "))),
+    };
+    vec![
+        pressure(
+            "MemoryPressure",
+            memory_is_low(),
+            ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
+            ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+        ),
+        pressure(
+            "DiskPressure",
+            disk_is_low(root_dir),
+            ("KubeletHasDiskPressure", "kubelet has disk pressure"),
+            ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+        ),
+        pressure(
+            "PIDPressure",
+            pids_are_low(),
+            ("KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
+            ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+        ),
+        condition("Ready", problems.is_empty(), reason, &message, previous, now),
+    ]
+}
+
+fn condition(
+    name: &str,
+    is_true: bool,
+    reason: &str,
+    message: &str,
+    previous: &[NodeCondition],
+    now: Timestamp,
+) -> NodeCondition {
+    let status = if is_true { "True" } else { "False" };
+    let old = previous.iter().find(|c| c.type_ == name && c.status == status);
+    NodeCondition {
+        type_: name.to_owned(),
+        status: status.to_owned(),
+        reason: Some(reason.to_owned()),
+        message: Some(message.to_owned()),
+        last_heartbeat_time: Some(Time(now)),
+        last_transition_time: old.and_then(|c| c.last_transition_time.clone()).or(Some(Time(now))),
+    }
+}
+
+fn memory_is_low() -> bool {
+    let available = Meminfo::current().ok().and_then(|info| info.mem_available);
+    available.is_some_and(|bytes| bytes < MEMORY_AVAILABLE_BYTES)
+}
+
+fn disk_is_low(root_dir: &Path) -> bool {
+    let is_below = |free: u64, total: u64, percent: u64| {
+        total > 0 && u128::from(free) * 100 < u128::from(total) * u128::from(percent)
+    };
+    statvfs(root_dir).is_ok_and(|fs| {
+        is_below(fs.blocks_available(), fs.blocks(), STORAGE_AVAILABLE_PERCENT)
+            || is_below(fs.files_available(), fs.files(), INODES_AVAILABLE_PERCENT)
+    })
+}
+
+fn pids_are_low() -> bool {
+    let number = |path: &str| std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u64>().ok());
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    // "0.00 0.00 0.00 running/total last"
+    let tasks = load.split_whitespace().nth(3).and_then(|word| word.split('/').nth(1)).and_then(|t| t.parse::<u64>().ok());
+    match (tasks, number("/proc/sys/kernel/pid_max")) {
+        (Some(tasks), Some(most)) => most.saturating_sub(tasks) * 100 < most * PIDS_AVAILABLE_PERCENT,
+        (_, _) => false,
+    }
+}

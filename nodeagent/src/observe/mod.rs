@@ -1,0 +1,7 @@
+//! Looking at what runs: the runtime's lists, probes, usage.
+
+pub mod grpc;
+pub mod http;
+pub mod probe;
+pub mod relist;
+pub mod stats;
