@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Taint;
 
 use crate::config::{Config, RuntimeChoice};
 use crate::error::Error;
-use crate::kubelet_config;
+use crate::{kubelet_config, services};
 
 const USER_AGENT: &str = concat!("kubelet/balsa-", env!("CARGO_PKG_VERSION"));
 
@@ -72,12 +72,15 @@ pub struct Args {
     /// Enforce CPU limits by CFS quota
     #[arg(long)]
     pub cpu_cfs_quota: Option<bool>,
+    #[command(flatten)]
+    pub services: services::Args,
 }
 
 impl Args {
     pub fn into_config(self) -> Result<Config, Error> {
         let mut config = Config::in_data_dir(&self.root_dir.join("runtime"));
         config.root_dir.clone_from(&self.root_dir);
+        config.services = self.services.clone();
         config.pod_logs_dir = PathBuf::from("/var/log/pods");
         if let Some(path) = &self.config {
             kubelet_config::apply(path, &mut config)?;

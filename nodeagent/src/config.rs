@@ -11,6 +11,7 @@ use crate::node::capacity::Reserved;
 use crate::node::info;
 use crate::runtime::containerd;
 use crate::serve::rotate;
+use crate::services;
 
 /// Which runtime is used.
 #[derive(Debug, Clone)]
@@ -48,6 +49,8 @@ pub struct Config {
     pub reserved: Reserved,
     pub enforces_cpu_quota: bool,
     pub log_rotation: rotate::Policy,
+    /// Service proxy, cluster DNS and pod network.
+    pub services: services::Args,
 }
 
 /// The stock port of the agent's own API.
@@ -79,6 +82,7 @@ impl Config {
             reserved: Reserved::default(),
             enforces_cpu_quota: true,
             log_rotation: rotate::Policy { max_bytes: 10 << 20, max_files: 5 },
+            services: services::Args::default(),
         }
     }
 }

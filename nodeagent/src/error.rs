@@ -24,4 +24,6 @@ pub enum Error {
     Runtime { endpoint: PathBuf, #[source] source: crate::runtime::Error },
     #[error("the node agent's own API")]
     Serve(#[from] crate::serve::Error),
+    #[error("services of the cluster")]
+    Services(#[from] crate::services::Error),
 }

@@ -7,6 +7,7 @@
 //! | dispatch + workers | the pods' containers | first; containers stay |
 //! | relist | the look at the runtime | first |
 //! | status writer, event poster | what is told | after the workers |
+//! | services: proxy, DNS, pod network | kernel state for services, which stays | the API side |
 //! | node registration, lease | the Node object | the API side |
 //! | server | the agent's own port | first |
 
@@ -40,7 +41,7 @@ use crate::runtime::containerd::Containerd;
 use crate::runtime::{Runtime, cri::Cri};
 use crate::serve::{self, Context, Server};
 use crate::volume::Volumes;
-use crate::{limits, runtime};
+use crate::{limits, runtime, services};
 
 /// Runs the node agent until `shutdown`. `ready` fires when the node is Ready (or, without a control plane, when pods can
 /// run). Containers are left running.
@@ -93,7 +94,7 @@ async fn run_on(
         source,
     })?;
     let tasks = TaskTracker::new();
-    let (link, changes) = start_link(&config, &tasks, &shutdown)?;
+    let (link, changes) = start_link(&config, &tasks, &shutdown).await?;
     let (events, poster) = event::recorder(link.clone(), &config.node_name);
     let (statuses, writer) = status_writer::status_writer(link.clone());
     tasks.spawn(poster.run(shutdown.clone()));
@@ -165,7 +166,7 @@ struct Parts {
     statuses: status_writer::StatusWriter,
 }
 
-fn start_link(
+async fn start_link(
     config: &Config,
     tasks: &TaskTracker,
     shutdown: &CancellationToken,
@@ -174,7 +175,9 @@ fn start_link(
         let (_, changes) = mpsc::channel(1);
         return Ok((Arc::new(Offline), changes));
     };
-    let (link, link_tasks, changes) = api_link::connect(Client::new(client)?, &config.node_name);
+    let client = Client::new(client)?;
+    services::start(config, &client, tasks, shutdown).await?;
+    let (link, link_tasks, changes) = api_link::connect(client, &config.node_name);
     tasks.spawn(link_tasks.run(shutdown.clone()));
     Ok((Arc::new(link), changes))
 }

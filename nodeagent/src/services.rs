@@ -10,33 +10,47 @@ use std::path::PathBuf;
 use balsa_proto::client::{Client, Reflector, Scope};
 use ipnet::Ipv4Net;
 use k8s_openapi::api::core::v1::Node;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::error;
 
+use crate::config::{Config, RuntimeChoice};
 use crate::dns::{self, DnsConfig, Upstreams, Zone};
 use crate::network::{self, Network, NetworkConfig};
 use crate::proxy::{self, Feed, NodeView, Proxy, ProxyMode};
 
 const DNS_PORT: u16 = 53;
+const STOCK_CNI_DIRECTORY: &str = "/etc/cni/net.d";
 
-#[derive(Clone, Debug)]
-pub struct ServicesConfig {
-    pub node_name: String,
-    /// `--proxy-mode`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// nftables, or none where another proxy runs
+    #[arg(long, default_value = "nftables", value_name = "MODE")]
     pub proxy_mode: ProxyMode,
-    /// `--cluster-cidr`: all pods of the cluster.
+    /// Range of all pods of the cluster; sources outside of it are masqueraded on their way to a ClusterIP
+    #[arg(long, value_name = "CIDR")]
     pub cluster_cidr: Option<Ipv4Net>,
-    /// Where DNS answers; without it this node runs none.
-    pub cluster_dns: Option<Ipv4Addr>,
-    pub cluster_domain: String,
-    /// Whose name servers are asked for foreign names.
-    pub resolv_conf: PathBuf,
-    /// Where the container runtime looks for network configuration.
-    pub cni_config_directory: PathBuf,
-    /// Where the host-local plugin keeps its leases.
-    pub cni_state_directory: PathBuf,
+    /// Answer DNS on the first IPv4 address of --cluster-dns
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    pub serve_dns: bool,
+    /// Write the CNI configuration and the routes of the pod network
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    pub pod_network: bool,
+    /// Where the container runtime looks for network configuration; by default where ours looks, or /etc/cni/net.d
+    #[arg(long, value_name = "DIR")]
+    pub cni_conf_dir: Option<PathBuf>,
+}
+
+impl Default for Args {
+    fn default() -> Self {
+        Self {
+            proxy_mode: ProxyMode::Nftables,
+            cluster_cidr: None,
+            serve_dns: true,
+            pod_network: true,
+            cni_conf_dir: None,
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -49,31 +63,35 @@ pub enum Error {
     Network(#[from] network::Error),
 }
 
-/// Returns when everything is running; the receiver turns true when pods can get addresses.
+/// Returns when everything that is asked for is running.
 pub async fn start(
-    config: ServicesConfig,
+    config: &Config,
     client: &Client,
     tasks: &TaskTracker,
     shutdown: &CancellationToken,
-) -> Result<watch::Receiver<bool>, Error> {
+) -> Result<(), Error> {
     let mut feed = Feed::new(client);
-    let mut nodes = Reflector::<Node>::new(client.clone(), Scope::default());
-
-    let proxy = match config.proxy_mode {
-        ProxyMode::Nftables => Proxy::open(node_view(&config), &mut feed).await?,
+    let proxy = match config.services.proxy_mode {
+        ProxyMode::Nftables => Some(Proxy::open(node_view(config), &mut feed).await?),
+        ProxyMode::None => None,
     };
-    let dns = match config.cluster_dns {
-        Some(address) => Some(bind_dns(&config, address, &mut feed).await?),
+    let dns = match dns_address(config) {
+        Some(address) => Some(bind_dns(config, address, &mut feed).await?),
         None => None,
     };
-    let network = Network::open(network_config(&config), &mut nodes).await?;
-    let network_ready = network.ready();
-
-    tasks.spawn(feed.services.run(shutdown.clone()));
-    tasks.spawn(feed.slices.run(shutdown.clone()));
-    tasks.spawn(nodes.run(shutdown.clone()));
-    tasks.spawn(proxy.run(shutdown.clone()));
-    tasks.spawn(network.run(shutdown.clone()));
+    if config.services.pod_network {
+        let mut nodes = Reflector::<Node>::new(client.clone(), Scope::default());
+        let network = Network::open(network_config(config), &mut nodes).await?;
+        tasks.spawn(nodes.run(shutdown.clone()));
+        tasks.spawn(network.run(shutdown.clone()));
+    }
+    if proxy.is_some() || dns.is_some() {
+        tasks.spawn(feed.services.run(shutdown.clone()));
+        tasks.spawn(feed.slices.run(shutdown.clone()));
+    }
+    if let Some(proxy) = proxy {
+        tasks.spawn(proxy.run(shutdown.clone()));
+    }
     if let Some(dns) = dns {
         let shutdown = shutdown.clone();
         tasks.spawn(async move {
@@ -82,10 +100,19 @@ pub async fn start(
             }
         });
     }
-    Ok(network_ready)
+    Ok(())
 }
 
-async fn bind_dns(config: &ServicesConfig, address: Ipv4Addr, feed: &mut Feed) -> Result<dns::Server, Error> {
+/// Where this node answers DNS, if it does.
+fn dns_address(config: &Config) -> Option<Ipv4Addr> {
+    let addresses = config.cluster_dns.iter().filter_map(|address| match address {
+        IpAddr::V4(address) => Some(*address),
+        IpAddr::V6(_) => None,
+    });
+    addresses.take(usize::from(config.services.serve_dns)).next()
+}
+
+async fn bind_dns(config: &Config, address: Ipv4Addr, feed: &mut Feed) -> Result<dns::Server, Error> {
     network::ensure_local_address(address).await?;
     let zone = Zone {
         domain: config.cluster_domain.clone(),
@@ -98,19 +125,23 @@ async fn bind_dns(config: &ServicesConfig, address: Ipv4Addr, feed: &mut Feed) -
     Ok(dns::Server::bind(DnsConfig { listen }, zone, upstreams).await?)
 }
 
-fn node_view(config: &ServicesConfig) -> NodeView {
+fn node_view(config: &Config) -> NodeView {
     NodeView {
         name: config.node_name.clone(),
-        cluster_cidr: config.cluster_cidr,
-        own_service_addresses: config.cluster_dns.into_iter().collect(),
+        cluster_cidr: config.services.cluster_cidr,
+        own_service_addresses: dns_address(config).into_iter().collect(),
     }
 }
 
-fn network_config(config: &ServicesConfig) -> NetworkConfig {
+fn network_config(config: &Config) -> NetworkConfig {
+    let runtime_directory = match &config.runtime {
+        RuntimeChoice::Endpoint(_) => PathBuf::from(STOCK_CNI_DIRECTORY),
+        RuntimeChoice::Supervised(containerd) => containerd.cni_conf_dir.clone(),
+    };
     NetworkConfig {
         node_name: config.node_name.clone(),
-        cni_config_directory: config.cni_config_directory.clone(),
-        cni_state_directory: config.cni_state_directory.clone(),
-        cluster_cidr: config.cluster_cidr,
+        cni_config_directory: config.services.cni_conf_dir.clone().unwrap_or(runtime_directory),
+        cni_state_directory: config.root_dir.join("pod-addresses"),
+        cluster_cidr: config.services.cluster_cidr,
     }
 }

@@ -61,6 +61,9 @@ impl Zone {
             return self.reverse(&owner, address, record_type);
         }
         let Some(question) = parse(&lower, &self.domain) else { return Answer::Foreign };
+        if !self.is_complete() {
+            return self.not_yet();
+        }
         match question {
             Question::Apex => self.apex(&owner, record_type),
             Question::NameServer => {
@@ -299,6 +302,15 @@ impl Zone {
 
     fn no(&self, code: ResponseCode) -> Answer {
         Answer::Ours { code, records: Vec::new(), additionals: Vec::new(), soa: self.soa() }
+    }
+
+    /// Before the first listing is in, a missing name means nothing: a no would be cached by clients.
+    fn is_complete(&self) -> bool {
+        self.services.is_synced() && self.slices.is_synced()
+    }
+
+    fn not_yet(&self) -> Answer {
+        Answer::Ours { code: ResponseCode::ServFail, records: Vec::new(), additionals: Vec::new(), soa: None }
     }
 
     fn soa(&self) -> Option<Record> {

@@ -32,6 +32,8 @@ use std::str::FromStr;
 pub enum ProxyMode {
     #[default]
     Nftables,
+    /// Somebody else's proxy runs on this node.
+    None,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +54,7 @@ impl FromStr for ProxyMode {
     fn from_str(text: &str) -> Result<Self, Error> {
         match text {
             "" | "nftables" => Ok(Self::Nftables),
+            "none" => Ok(Self::None),
             other => Err(Error::Mode(other.to_owned())),
         }
     }
