@@ -156,7 +156,7 @@ async fn names_of_the_cluster() {
         ("cluster.local.", NS, "NS ns.dns.cluster.local."),
         ("ns.dns.cluster.local.", A, "A 10.96.0.10"),
         ("dns-version.cluster.local.", TXT, "TXT 1.1.0"),
-        ("alias.other.svc.cluster.local.", A, "CNAME web.default.svc.cluster.local."),
+        ("alias.other.svc.cluster.local.", A, "A 10.96.1.1, CNAME web.default.svc.cluster.local."),
         ("outside.default.svc.cluster.local.", A, "CNAME example.test."),
         ("example.test.", A, "SERVFAIL"),
     ];

@@ -18,6 +18,8 @@ mod plan;
 #[cfg(test)]
 mod proxy_test;
 mod run;
+#[cfg(test)]
+mod traffic_test;
 
 pub use self::feed::{BY_ADDRESS, BY_SERVICE, Feed, service_of};
 pub use self::model::{Model, Protocol};

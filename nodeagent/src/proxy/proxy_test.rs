@@ -1,7 +1,7 @@
 //! Golden rule texts, and what the kernel says to them.
 //!
-//! Each file in `testdata/` is a world (YAML: services and slices) and the transaction that leads to it from the
-//! world before; `UPDATE_EXPECT=1` rewrites it. As root, the texts are also loaded in a fresh network namespace.
+//! Each file in `testdata/` is the transaction that leads to one of [`worlds`] from the world before it;
+//! `UPDATE_EXPECT=1` rewrites them. As root, the texts are also loaded in a fresh network namespace.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -16,7 +16,7 @@ use super::model::Model;
 use super::plan::{NodeView, plan};
 use super::{ProxyMode, conntrack, diff, nft};
 
-fn service(name: &str, spec: Value) -> Service {
+pub fn service(name: &str, spec: Value) -> Service {
     let value = json!({"metadata": {"name": name, "namespace": "default"}, "spec": spec});
     serde_json::from_value(value).expect("service")
 }
@@ -29,7 +29,7 @@ fn balanced(name: &str, spec: Value, ingress: &[&str]) -> Service {
 }
 
 /// Endpoints as `address[@node][!]`; `!` means terminating but serving.
-fn slice(service: &str, ports: Value, endpoints: &[&str]) -> EndpointSlice {
+pub fn slice(service: &str, ports: Value, endpoints: &[&str]) -> EndpointSlice {
     let endpoints: Vec<Value> = endpoints
         .iter()
         .map(|text| {
@@ -54,7 +54,7 @@ fn node() -> NodeView {
     }
 }
 
-fn world(services: &[Service], slices: &[EndpointSlice]) -> Model {
+pub fn world(services: &[Service], slices: &[EndpointSlice]) -> Model {
     let mut model = Model::default();
     for service in services {
         let name = format!("default/{}", service.metadata.name.as_deref().expect("name"));
@@ -283,7 +283,8 @@ fn the_kernel_takes_every_transaction_and_ends_up_the_same() {
 
 /// Chains are listed in the order in which they were made, which does not matter.
 fn sorted(ruleset: &str) -> Vec<String> {
-    let mut blocks: Vec<String> = ruleset.split("\n\n").map(|block| block.trim().to_owned()).collect();
+    let inside = ruleset.trim_end().trim_end_matches('}');
+    let mut blocks: Vec<String> = inside.split("\n\n").map(|block| block.trim().to_owned()).collect();
     blocks.sort();
     blocks
 }
