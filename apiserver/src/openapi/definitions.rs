@@ -65,7 +65,9 @@ fn special(dialect: Dialect, name: &str) -> Option<Value> {
             Some(json!({ "format": "int-or-string", "oneOf": [{ "type": "integer" }, { "type": "string" }] }))
         }
         "IntOrString" => Some(json!({ "type": "string", "format": "int-or-string" })),
-        "JSON" | "JSONSchemaPropsOrArray" | "JSONSchemaPropsOrBool" | "JSONSchemaPropsOrStringArray" => Some(json!({})),
+        "JSON" | "JSONSchemaPropsOrArray" | "JSONSchemaPropsOrBool" | "JSONSchemaPropsOrStringArray" => {
+            Some(json!({}))
+        }
         _ => None,
     }
 }
@@ -196,7 +198,8 @@ fn zero(ty: Type) -> Option<Value> {
 
 /// Says which kind the definition is, and adds its list.
 fn mark_kind(dialect: Dialect, kind: &KindType, definitions: &mut Definitions) {
-    let Some(shape) = builtin().kind(kind.group, kind.version, kind.kind).and_then(|ty| ty.as_struct()) else {
+    let Some(shape) = builtin().kind(kind.group, kind.version, kind.kind).and_then(|ty| ty.as_struct())
+    else {
         return;
     };
     let name = shape.name.as_str();
@@ -204,13 +207,18 @@ fn mark_kind(dialect: Dialect, kind: &KindType, definitions: &mut Definitions) {
     if kind.listed {
         let list = list_definition(dialect, name, kind);
         definitions.insert(format!("{name}List"), list);
-        mark(definitions, &format!("{name}List"), vec![gvk(kind.group, kind.version, &format!("{}List", kind.kind))]);
+        mark(
+            definitions,
+            &format!("{name}List"),
+            vec![gvk(kind.group, kind.version, &format!("{}List", kind.kind))],
+        );
     }
 }
 
 fn list_definition(dialect: Dialect, element: &str, kind: &KindType) -> Value {
     let item = json!({ "$ref": format!("#/{element}") });
-    let mut items = notation(dialect, json!({ "type": "array", "description": "The objects.", "items": item }));
+    let mut items =
+        notation(dialect, json!({ "type": "array", "description": "The objects.", "items": item }));
     let mut metadata = notation(
         dialect,
         json!({ "$ref": "#/io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta", "description": "Standard list metadata." }),
@@ -238,7 +246,8 @@ fn list_definition(dialect: Dialect, element: &str, kind: &KindType) -> Value {
 /// Options, statuses and watch events are kinds of every group.
 fn mark_common(definitions: &mut Definitions) {
     const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
-    let mut everywhere: Vec<(&str, &str)> = KIND_TYPES.iter().map(|kind| (kind.group, kind.version)).collect();
+    let mut everywhere: Vec<(&str, &str)> =
+        KIND_TYPES.iter().map(|kind| (kind.group, kind.version)).collect();
     everywhere.sort_unstable();
     everywhere.dedup();
     for kind in ["DeleteOptions", "WatchEvent"] {

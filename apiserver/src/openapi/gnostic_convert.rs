@@ -7,16 +7,21 @@ use serde_json::{Map, Value};
 
 use super::gnostic::{
     AdditionalProperties, Any, ApiKey, BodyParameter, Document, Info, ItemsItem, NamedAny, NamedPathItem,
-    NamedResponseValue, NamedSchema, NamedSchemas, NamedSecurity, NamedStringArray, NonBodyParameter, Operation,
-    Parameter, ParameterOf, ParametersItem, PathItem, PathParameter, Paths, QueryParameter, Response, ResponseValue,
-    Responses, Schema, SchemaItem, SecurityDefinitions, SecurityItem, SecurityRequirement, StringList,
+    NamedResponseValue, NamedSchema, NamedSchemas, NamedSecurity, NamedStringArray, NonBodyParameter,
+    Operation, Parameter, ParameterOf, ParametersItem, PathItem, PathParameter, Paths, QueryParameter,
+    Response, ResponseValue, Responses, Schema, SchemaItem, SecurityDefinitions, SecurityItem,
+    SecurityRequirement, StringList,
 };
 
 pub(super) fn encode(document: &Value) -> Vec<u8> {
-    let named = |(name, value): (&String, &Value)| NamedPathItem { name: name.clone(), value: Some(path(value)) };
+    let named =
+        |(name, value): (&String, &Value)| NamedPathItem { name: name.clone(), value: Some(path(value)) };
     let document = Document {
         swagger: text(document, "swagger"),
-        info: Some(Info { title: text(&document["info"], "title"), version: text(&document["info"], "version") }),
+        info: Some(Info {
+            title: text(&document["info"], "title"),
+            version: text(&document["info"], "version"),
+        }),
         paths: Some(Paths { path: entries(&document["paths"]).map(named).collect() }),
         definitions: schemas(&document["definitions"]),
         security: items(&document["security"]).map(requirement).collect(),
@@ -48,8 +53,9 @@ fn flag(value: &Value, name: &str) -> bool {
 }
 
 fn extensions(value: &Value) -> Vec<NamedAny> {
-    let named = |(name, value): (&String, &Value)| {
-        NamedAny { name: name.clone(), value: Some(Any { yaml: value.to_string() }) }
+    let named = |(name, value): (&String, &Value)| NamedAny {
+        name: name.clone(),
+        value: Some(Any { yaml: value.to_string() }),
     };
     entries(value).filter(|(name, _)| name.starts_with("x-")).map(named).collect()
 }
@@ -82,7 +88,8 @@ fn operation(value: &Value) -> Operation {
 
 fn parameter(value: &Value) -> ParametersItem {
     let (description, name, place) = (text(value, "description"), text(value, "name"), text(value, "in"));
-    let (required, kind, unique_items) = (flag(value, "required"), text(value, "type"), flag(value, "uniqueItems"));
+    let (required, kind, unique_items) =
+        (flag(value, "required"), text(value, "type"), flag(value, "uniqueItems"));
     let of = match place.as_str() {
         "body" => {
             let schema = Some(Box::new(schema(&value["schema"])));
@@ -107,16 +114,17 @@ fn response((name, value): (&String, &Value)) -> NamedResponseValue {
 }
 
 fn schemas(value: &Value) -> Option<NamedSchemas> {
-    let named = |(name, value): (&String, &Value)| NamedSchema { name: name.clone(), value: Some(schema(value)) };
+    let named =
+        |(name, value): (&String, &Value)| NamedSchema { name: name.clone(), value: Some(schema(value)) };
     let additional_properties: Vec<NamedSchema> = entries(value).map(named).collect();
     (!additional_properties.is_empty()).then_some(NamedSchemas { additional_properties })
 }
 
 fn schema(value: &Value) -> Schema {
     let kind = value["type"].as_str().map(|kind| StringList { value: vec![kind.to_owned()] });
-    let additional = value.get("additionalProperties").map(|value| {
-        Box::new(AdditionalProperties { schema: Some(Box::new(schema(value))) })
-    });
+    let additional = value
+        .get("additionalProperties")
+        .map(|value| Box::new(AdditionalProperties { schema: Some(Box::new(schema(value))) }));
     Schema {
         reference: text(value, "$ref"),
         format: text(value, "format"),
@@ -131,8 +139,9 @@ fn schema(value: &Value) -> Schema {
 }
 
 fn requirement(value: &Value) -> SecurityRequirement {
-    let named = |(name, value): (&String, &Value)| {
-        NamedStringArray { name: name.clone(), value: Some(StringList { value: texts(value) }) }
+    let named = |(name, value): (&String, &Value)| NamedStringArray {
+        name: name.clone(),
+        value: Some(StringList { value: texts(value) }),
     };
     SecurityRequirement { additional_properties: entries(value).map(named).collect() }
 }

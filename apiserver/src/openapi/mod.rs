@@ -74,7 +74,8 @@ fn index() -> Value {
 }
 
 fn group_versions() -> Vec<String> {
-    let mut paths: Vec<String> = kinds::all().iter().map(|kind| base_path(kind.group, kind.version)).collect();
+    let mut paths: Vec<String> =
+        kinds::all().iter().map(|kind| base_path(kind.group, kind.version)).collect();
     paths.sort();
     paths.dedup();
     paths

@@ -66,7 +66,8 @@ fn check_references(value: &Value, definitions: &Value, prefix: &str) {
     match value {
         Value::Object(members) => {
             if let Some(Value::String(reference)) = members.get("$ref") {
-                let name = reference.strip_prefix(prefix).unwrap_or_else(|| panic!("{reference} is not local"));
+                let name =
+                    reference.strip_prefix(prefix).unwrap_or_else(|| panic!("{reference} is not local"));
                 assert!(definitions.get(name).is_some(), "{name} is not defined");
             }
             members.values().for_each(|member| check_references(member, definitions, prefix));
@@ -85,7 +86,8 @@ fn protobuf_says_what_json_says() {
     assert_eq!(definitions.len(), json["definitions"].as_object().expect("an object").len());
     let paths = decoded.paths.expect("paths").path;
     assert_eq!(paths.len(), json["paths"].as_object().expect("an object").len());
-    let spec = definitions.iter().find(|one| one.name == "io.k8s.api.core.v1.ServiceSpec").expect("ServiceSpec");
+    let spec =
+        definitions.iter().find(|one| one.name == "io.k8s.api.core.v1.ServiceSpec").expect("ServiceSpec");
     let properties = spec.value.as_ref().and_then(|schema| schema.properties.as_ref()).expect("properties");
     let ports = properties.additional_properties.iter().find(|one| one.name == "ports").expect("ports");
     let extensions = &ports.value.as_ref().expect("a schema").vendor_extension;

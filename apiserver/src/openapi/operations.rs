@@ -80,14 +80,16 @@ fn url_parameters(path: &str) -> Vec<Parameter> {
 }
 
 fn path(path: String, kind: &'static Kind, verbs: &[&str]) -> Path {
-    let subject = Subject { parent: kind, group: kind.group, version: kind.version, kind: kind.kind, part: "" };
+    let subject =
+        Subject { parent: kind, group: kind.group, version: kind.version, kind: kind.kind, part: "" };
     let served = verbs.iter().filter(|verb| kind.verbs.contains(verb));
     let operations = served.filter_map(|verb| subject.operation(verb)).collect();
     Path { parameters: url_parameters(&path), path, operations }
 }
 
 fn across_namespaces(path: String, kind: &'static Kind) -> Path {
-    let subject = Subject { parent: kind, group: kind.group, version: kind.version, kind: kind.kind, part: "" };
+    let subject =
+        Subject { parent: kind, group: kind.group, version: kind.version, kind: kind.kind, part: "" };
     let mut operation = subject.operation("list").expect("list is an operation");
     operation.id = format!("list{}{}ForAllNamespaces", words(kind.group, kind.version), kind.kind);
     Path { parameters: Vec::new(), path, operations: vec![operation] }
@@ -156,7 +158,8 @@ impl Subject {
         answer: Content,
         success: &'static [(&'static str, &'static str)],
     ) -> Operation {
-        let part = if self.part.is_empty() { String::new() } else { format!("{} of the specified ", self.part) };
+        let part =
+            if self.part.is_empty() { String::new() } else { format!("{} of the specified ", self.part) };
         Operation {
             method,
             action,

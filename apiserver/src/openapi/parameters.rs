@@ -24,12 +24,15 @@ pub(super) const NAME: Parameter = text("name", "name of the object");
 pub(super) const NAMESPACE: Parameter = text("namespace", "namespace of the object");
 pub(super) const PRETTY: Parameter = text("pretty", "If 'true', the answer is indented.");
 
-const ALLOW_WATCH_BOOKMARKS: Parameter =
-    flag("allowWatchBookmarks", "Whether a watch may send BOOKMARK events, which carry only a resourceVersion.");
+const ALLOW_WATCH_BOOKMARKS: Parameter = flag(
+    "allowWatchBookmarks",
+    "Whether a watch may send BOOKMARK events, which carry only a resourceVersion.",
+);
 const CONTINUE: Parameter = text("continue", "Token of the previous page of a list.");
 const FIELD_SELECTOR: Parameter = text("fieldSelector", "Returns only objects whose fields match.");
 const LABEL_SELECTOR: Parameter = text("labelSelector", "Returns only objects whose labels match.");
-const LIMIT: Parameter = number("limit", "The most objects in one page of a list; the rest follows with 'continue'.");
+const LIMIT: Parameter =
+    number("limit", "The most objects in one page of a list; the rest follows with 'continue'.");
 const RESOURCE_VERSION: Parameter =
     text("resourceVersion", "Which state may be served; unset means the most recent one.");
 const RESOURCE_VERSION_MATCH: Parameter =
@@ -40,7 +43,8 @@ const TIMEOUT_SECONDS: Parameter = number("timeoutSeconds", "Ends a list or watc
 const WATCH: Parameter = flag("watch", "Streams changes as they happen instead of returning a list.");
 
 const DRY_RUN: Parameter = text("dryRun", "'All' goes through every step but stores nothing.");
-const FIELD_MANAGER: Parameter = text("fieldManager", "Name of the writer, to whom the changed fields belong.");
+const FIELD_MANAGER: Parameter =
+    text("fieldManager", "Name of the writer, to whom the changed fields belong.");
 const FIELD_VALIDATION: Parameter = text(
     "fieldValidation",
     "What to do about unknown and repeated fields: Ignore, Warn (the default) or Strict.",

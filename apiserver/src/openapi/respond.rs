@@ -1,6 +1,8 @@
 //! Answers below `/openapi/`: which document, in which encoding, and whether the client has it already.
 
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_ENCODING, ETAG, HeaderValue, IF_NONE_MATCH, LOCATION, VARY};
+use http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_ENCODING, ETAG, HeaderValue, IF_NONE_MATCH, LOCATION, VARY,
+};
 use http::{HeaderMap, StatusCode};
 
 use super::{Document, v2_json, v2_protobuf, v3_group_version, v3_index};
@@ -45,7 +47,12 @@ fn wants_protobuf(accept: &str) -> bool {
     matches!(first, Some(PROTOBUF | PROTOBUF_OLD))
 }
 
-fn answer(document: &Document, content_type: &'static str, cache: &'static str, headers: &HeaderMap) -> Answer {
+fn answer(
+    document: &Document,
+    content_type: &'static str,
+    cache: &'static str,
+    headers: &HeaderMap,
+) -> Answer {
     let etag = document.etag();
     let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     let mut answer = if known.is_some_and(|known| known.split(',').any(|one| one.trim() == etag)) {

@@ -65,8 +65,8 @@ use k8s_openapi::api::storage::v1 as storage_v1;
 use k8s_openapi::api::storage::v1beta1 as storage_v1beta1;
 use k8s_openapi::api::storagemigration::v1beta1 as storagemigration_v1beta1;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1 as apiextensions_v1;
-use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1 as apiregistration_v1;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta_v1;
+use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1 as apiregistration_v1;
 
 /// Every kind that a group serves or takes as the body of a subresource.
 pub(crate) const KIND_TYPES: &[KindType] = &[
@@ -176,7 +176,9 @@ pub(crate) const COMMON_TYPES: &[fn(&mut SchemaGenerator) -> Schema] = &[
     SchemaGenerator::subschema_for::<meta_v1::ListMeta>,
     SchemaGenerator::subschema_for::<meta_v1::Patch>,
     SchemaGenerator::subschema_for::<meta_v1::Status>,
-    SchemaGenerator::subschema_for::<meta_v1::WatchEvent<k8s_openapi::apimachinery::pkg::runtime::RawExtension>>,
+    SchemaGenerator::subschema_for::<
+        meta_v1::WatchEvent<k8s_openapi::apimachinery::pkg::runtime::RawExtension>,
+    >,
     SchemaGenerator::subschema_for::<meta_v1::APIGroup>,
     SchemaGenerator::subschema_for::<meta_v1::APIGroupList>,
     SchemaGenerator::subschema_for::<meta_v1::APIResourceList>,

@@ -18,8 +18,11 @@ const PATCHES: &[&str] = &[
 ];
 
 pub(super) fn document() -> Value {
-    let paths: Map<String, Value> =
-        kinds::all().iter().flat_map(operations::paths).map(|entry| (entry.path.clone(), path(&entry))).collect();
+    let paths: Map<String, Value> = kinds::all()
+        .iter()
+        .flat_map(operations::paths)
+        .map(|entry| (entry.path.clone(), path(&entry)))
+        .collect();
     json!({
         "swagger": "2.0",
         "info": { "title": "Kubernetes", "version": API_LEVEL },

@@ -21,7 +21,8 @@ const PATCHES: &[&str] = &[
 pub(super) fn document(group: &str, version: &str) -> Value {
     let served = kinds::all().iter().filter(|kind| kind.group == group && kind.version == version);
     let paths: Vec<Path> = served.flat_map(operations::paths).collect();
-    let named: Vec<String> = paths.iter().flat_map(|path| &path.operations).filter_map(definition_of).collect();
+    let named: Vec<String> =
+        paths.iter().flat_map(|path| &path.operations).filter_map(definition_of).collect();
     let schemas = definitions(Dialect::V3, |kind| {
         let is_served = kind.group == group && kind.version == version;
         let shape = builtin().kind(kind.group, kind.version, kind.kind).and_then(|ty| ty.as_struct());
@@ -85,7 +86,9 @@ fn operation(operation: &Operation) -> Value {
     let mut responses: Map<String, Value> = operation
         .success
         .iter()
-        .map(|(code, text)| ((*code).to_owned(), json!({ "description": text, "content": answer(operation) })))
+        .map(|(code, text)| {
+            ((*code).to_owned(), json!({ "description": text, "content": answer(operation) }))
+        })
         .collect();
     responses.insert("401".into(), json!({ "description": "Unauthorized" }));
     let mut rendered = json!({

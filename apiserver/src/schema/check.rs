@@ -54,9 +54,15 @@ impl<'s> Walk<'s> {
                     None
                 }
             },
-            (Type::Struct(id), Node::Object(members)) => Some(self.members(members, ty, ty.schemas.struct_(id))),
-            (Type::Map(id), Node::Object(members)) => Some(self.entries(members, ty.with(ty.schemas.map(id).element))),
-            (Type::List(id), Node::Array(items)) => Some(self.items(items, ty.with(ty.schemas.list(id).element))),
+            (Type::Struct(id), Node::Object(members)) => {
+                Some(self.members(members, ty, ty.schemas.struct_(id)))
+            }
+            (Type::Map(id), Node::Object(members)) => {
+                Some(self.entries(members, ty.with(ty.schemas.map(id).element)))
+            }
+            (Type::List(id), Node::Array(items)) => {
+                Some(self.items(items, ty.with(ty.schemas.list(id).element)))
+            }
             (_, node) => {
                 self.type_error(node.go_word(), &go_type::name(ty));
                 None

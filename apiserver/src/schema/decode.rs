@@ -59,9 +59,11 @@ pub fn object<'k>(
     let wanted = kind.into();
     let format = Format::of(content_type)
         .ok_or_else(|| ApiError::unsupported_media_type(&["application/json", "application/yaml"]))?;
-    let node = body::parse(body, format).and_then(|node| as_object(node, body)).map_err(|error| {
-        unrecognized(wanted, &format!("couldn't get version/kind; json parse error: {error}"), body)
+    let node = body::parse(body, format).map_err(|error| match format {
+        Format::Json => unrecognized(wanted, &no_version(&error), body),
+        Format::Yaml => unrecognized(wanted, &error, body),
     })?;
+    let node = as_object(node, body).map_err(|error| unrecognized(wanted, &no_version(&error), body))?;
     let words = type_words(&node).map_err(|error| unrecognized(wanted, &error, body))?;
     let found = found_kind(wanted, &words).map_err(|error| unrecognized(wanted, &error, body))?;
     require_kind(wanted, found)?;
@@ -131,6 +133,10 @@ fn as_object(node: Node, body: &[u8]) -> Result<Node, String> {
     }
 }
 
+fn no_version(error: &str) -> String {
+    format!("couldn't get version/kind; json parse error: {error}")
+}
+
 struct TypeWords {
     api_version: String,
     kind: String,
@@ -140,11 +146,10 @@ fn type_words(node: &Node) -> Result<TypeWords, String> {
     let word = |name: &str| match node.member(name) {
         None | Some(Node::Null) => Ok(String::new()),
         Some(Node::String(text)) => Ok(text.clone()),
-        Some(other) => Err(format!(
-            "couldn't get version/kind; json parse error: json: cannot unmarshal {} into Go struct field .{name} of \
-             type string",
+        Some(other) => Err(no_version(&format!(
+            "json: cannot unmarshal {} into Go struct field .{name} of type string",
             other.go_word()
-        )),
+        ))),
     };
     Ok(TypeWords { api_version: word("apiVersion")?, kind: word("kind")? })
 }
@@ -179,7 +184,8 @@ fn require_kind(wanted: Gvk<'_>, found: Gvk<'_>) -> Result<(), ApiError> {
             "the API version in the data ({said}) does not match the expected API version ({expected})"
         )));
     }
-    let package = if wanted.group.is_empty() { "core" } else { wanted.group.split('.').next().unwrap_or_default() };
+    let package =
+        if wanted.group.is_empty() { "core" } else { wanted.group.split('.').next().unwrap_or_default() };
     let error = format!(
         "converting ({}.{}) to ({package}.{}): unknown conversion",
         found.version, found.kind, wanted.kind

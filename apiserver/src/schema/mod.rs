@@ -22,9 +22,15 @@ mod node;
 mod scalar;
 
 #[cfg(test)]
+mod decode_test;
+#[cfg(test)]
 mod generate;
 #[cfg(test)]
+mod sample_test;
+#[cfg(test)]
 mod schema_test;
+#[cfg(test)]
+mod script;
 
 pub use decode::{Decoded, FieldValidation};
 pub use load::builtin;

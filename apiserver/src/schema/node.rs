@@ -45,9 +45,9 @@ impl Node {
             Node::Number(number) => Value::Number(number),
             Node::String(text) => Value::String(text),
             Node::Array(items) => Value::Array(items.into_iter().map(Node::into_value).collect()),
-            Node::Object(members) => {
-                Value::Object(members.into_iter().map(|(key, node)| (key, node.into_value())).collect::<Map<_, _>>())
-            }
+            Node::Object(members) => Value::Object(
+                members.into_iter().map(|(key, node)| (key, node.into_value())).collect::<Map<_, _>>(),
+            ),
         }
     }
 

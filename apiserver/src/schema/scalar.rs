@@ -91,7 +91,9 @@ fn bytes(node: Node) -> Result<Value, Refusal> {
     match node {
         Node::String(text) => match base64::engine::general_purpose::STANDARD.decode(&text) {
             Ok(_) => Ok(Value::String(text)),
-            Err(_) => Err(Refusal::Text(format!("illegal base64 data at input byte {}", first_illegal(&text)))),
+            Err(_) => {
+                Err(Refusal::Text(format!("illegal base64 data at input byte {}", first_illegal(&text))))
+            }
         },
         other => Err(mismatch(&other, "[]uint8")),
     }
@@ -107,7 +109,9 @@ fn time(node: Node, layout: &str, decimals: usize) -> Result<Value, Refusal> {
     let Node::String(text) = node else { return Err(without_field(mismatch(&node, "string"))) };
     match text.parse::<Timestamp>() {
         Ok(time) if text.contains(['T', 't']) => Ok(Value::String(format_time(time, decimals))),
-        _ => Err(Refusal::Text(format!("parsing time {text:?} as {layout:?}: cannot parse {text:?} as \"2006\""))),
+        _ => Err(Refusal::Text(format!(
+            "parsing time {text:?} as {layout:?}: cannot parse {text:?} as \"2006\""
+        ))),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::types::{ListMerge, Type};
 use super::{Gvk, builtin};
+use crate::kinds;
 use crate::openapi::types::KIND_TYPES;
 
 #[test]
@@ -10,6 +11,13 @@ fn every_kind_has_a_schema() {
         let gvk = Gvk { group: kind.group, version: kind.version, kind: kind.kind };
         let ty = gvk.typed().unwrap_or_else(|| panic!("no schema for {gvk:?}"));
         assert!(ty.field("apiVersion").is_some() && ty.field("kind").is_some(), "{gvk:?}");
+    }
+}
+
+#[test]
+fn every_served_kind_has_a_schema() {
+    for kind in kinds::all() {
+        assert!(Gvk::from(kind).typed().is_some(), "no schema for {} {}", kind.version, kind.kind);
     }
 }
 
@@ -29,7 +37,8 @@ fn known_differences_between_merge_key_and_list_keys() {
     let ports = service.field("ports").expect("ports");
     assert_eq!(describe_list(ports).as_deref(), Some("  ports map=port,protocol patch=merge:port"));
     let deployment = builtin().by_name("io.k8s.api.apps.v1.DeploymentSpec").expect("DeploymentSpec");
-    let strategy = deployment.field("strategy").and_then(|field| field.patch.as_ref()).expect("a patch strategy");
+    let strategy =
+        deployment.field("strategy").and_then(|field| field.patch.as_ref()).expect("a patch strategy");
     assert!(strategy.retain_keys && !strategy.merge && strategy.key.is_none());
 }
 
@@ -47,7 +56,12 @@ fn keys_are_fields_of_their_elements() {
             }
             for key in keys {
                 let Type::Struct(element) = list.element else { panic!("{}.{}", shape.name, field.name) };
-                assert!(schemas.struct_(element).field(key).is_some(), "{}.{}: {key}", shape.name, field.name);
+                assert!(
+                    schemas.struct_(element).field(key).is_some(),
+                    "{}.{}: {key}",
+                    shape.name,
+                    field.name
+                );
             }
         }
     }

@@ -28,7 +28,8 @@ pub fn apply_body(body: &[u8], validation: FieldValidation) -> Result<(Value, Ve
     if !object.is_object() {
         return Err(ApiError::bad_request("error decoding patch: the patch is not an object"));
     }
-    let complaints: Vec<String> = repeated.iter().map(|path| format!("key {path:?} already set in map")).collect();
+    let complaints: Vec<String> =
+        repeated.iter().map(|path| format!("key {path:?} already set in map")).collect();
     match validation {
         FieldValidation::Strict if !complaints.is_empty() => {
             let text = format!("error strict decoding patch: {}", complaints.join(", "));
@@ -49,7 +50,8 @@ pub fn apply<'k>(
     force: bool,
 ) -> Result<Value, ApiError> {
     let kind = kind.into();
-    let ty = kind.typed().ok_or_else(|| ApiError::unsupported_media_type(&["application/json-patch+json"]))?;
+    let ty =
+        kind.typed().ok_or_else(|| ApiError::unsupported_media_type(&["application/json-patch+json"]))?;
     check(kind, applied, ty)?;
     let (known, live) = known(live, ty, manager)?;
     let mut run = Run { kind, ty, manager, known, live: &live, applied };
@@ -126,9 +128,12 @@ impl Failure {
         match self {
             Failure::Conflicts(conflicts) => conflict::error(&conflicts),
             Failure::Merge(error) => ApiError::new(500, "", format!("failed to merge config: {error}"), None),
-            Failure::Decode(error) => {
-                ApiError::new(500, "", format!("failed to convert new object to proper version: {error}"), None)
-            }
+            Failure::Decode(error) => ApiError::new(
+                500,
+                "",
+                format!("failed to convert new object to proper version: {error}"),
+                None,
+            ),
         }
     }
 }

@@ -31,8 +31,8 @@ impl Comparison {
     }
 }
 
-/// Compares as the stock server does: with every embedded struct there, if only empty. So the structs on the way to
-/// a field are not taken for additions, and `resources: {}` equals no resources.
+/// Compares as the stock server does: with every embedded struct there, if only empty, and every required collection,
+/// if only null. So what lies on the way to a field is not taken for an addition, and `resources: {}` equals none.
 pub(super) fn compare(old: &Value, new: &Value, ty: Typed<'_>) -> Comparison {
     let (old, new) = (with_embedded(old.clone(), ty), with_embedded(new.clone(), ty));
     let mut walk = Walk { path: Vec::new(), found: Comparison::default() };
@@ -45,14 +45,19 @@ fn with_embedded(value: Value, ty: Typed<'_>) -> Value {
         Value::Object(mut object) => {
             add_embedded(&mut object, ty);
             Value::Object(
-                object.into_iter().map(|(name, value)| {
-                    let value = with_embedded(value, member_type(ty, &name));
-                    (name, value)
-                }).collect(),
+                object
+                    .into_iter()
+                    .map(|(name, value)| {
+                        let value = with_embedded(value, member_type(ty, &name));
+                        (name, value)
+                    })
+                    .collect(),
             )
         }
         Value::Array(items) => match ty.as_list() {
-            Some(list) => Value::Array(items.into_iter().map(|item| with_embedded(item, ty.with(list.element))).collect()),
+            Some(list) => Value::Array(
+                items.into_iter().map(|item| with_embedded(item, ty.with(list.element))).collect(),
+            ),
             None => Value::Array(items),
         },
         scalar => scalar,
@@ -61,9 +66,12 @@ fn with_embedded(value: Value, ty: Typed<'_>) -> Value {
 
 fn add_embedded(object: &mut Map<String, Value>, ty: Typed<'_>) {
     for field in ty.as_struct().into_iter().flat_map(|shape| &shape.fields) {
-        if field.embedded && matches!(field.ty, Type::Struct(_)) && !object.contains_key(field.name.as_str()) {
-            object.insert(field.name.to_string(), Value::Object(Map::new()));
-        }
+        let present = match field.ty {
+            Type::Struct(_) if field.embedded => Value::Object(Map::new()),
+            Type::List(_) | Type::Map(_) if field.required => Value::Null,
+            Type::Struct(_) | Type::List(_) | Type::Map(_) | Type::Scalar(_) | Type::Any => continue,
+        };
+        object.entry(field.name.as_str()).or_insert(present);
     }
 }
 
@@ -101,7 +109,10 @@ impl Walk {
             // Absent, null and empty differ, so nothing is below but the place itself counts.
             return self.leaf(old, new);
         }
-        let gone = before.into_iter().flatten().filter(|(name, _)| !after.is_some_and(|map| map.contains_key(*name)));
+        let gone = before
+            .into_iter()
+            .flatten()
+            .filter(|(name, _)| !after.is_some_and(|map| map.contains_key(*name)));
         for (name, value) in gone {
             self.step(Step::field(name), Some(value), None, member_type(ty, name));
         }

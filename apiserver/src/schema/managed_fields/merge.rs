@@ -25,13 +25,18 @@ fn leaf(live: Option<&Value>, applied: Option<&Value>) -> Option<Value> {
     applied.or(live).cloned()
 }
 
-fn merge_members(live: Option<&Value>, applied: Option<&Value>, ty: Typed<'_>) -> Result<Option<Value>, String> {
+fn merge_members(
+    live: Option<&Value>,
+    applied: Option<&Value>,
+    ty: Typed<'_>,
+) -> Result<Option<Value>, String> {
     let (before, over) = (members(live), members(applied));
     if before.is_none_or(Map::is_empty) && over.is_none_or(Map::is_empty) {
         return Ok(leaf(live, applied));
     }
     let mut merged = Map::new();
-    let only_live = before.into_iter().flatten().filter(|(name, _)| !over.is_some_and(|map| map.contains_key(*name)));
+    let only_live =
+        before.into_iter().flatten().filter(|(name, _)| !over.is_some_and(|map| map.contains_key(*name)));
     for (name, value) in only_live {
         merged.insert(name.clone(), value.clone());
     }
@@ -57,9 +62,11 @@ fn merge_elements(
     }
     let left = steps(elements(live), ty, list)?;
     let right = steps(elements(applied), ty, list)?;
-    if let Some((step, _)) = right.iter().enumerate().find_map(|(at, one)| {
-        right[..at].iter().any(|(step, _)| *step == one.0).then_some(one)
-    }) {
+    if let Some((step, _)) = right
+        .iter()
+        .enumerate()
+        .find_map(|(at, one)| right[..at].iter().any(|(step, _)| *step == one.0).then_some(one))
+    {
         return Err(format!("duplicate entries for key {step}"));
     }
     let mut order = Interleave { left: &left, right: &right, merged: Vec::new() };
@@ -74,7 +81,9 @@ type Steps<'v> = Vec<(Step, &'v Value)>;
 
 fn steps<'v>(items: &'v [Value], ty: Typed<'_>, list: &List) -> Result<Steps<'v>, String> {
     let with_step = |(at, item): (usize, &'v Value)| {
-        element_step(ty, list, item).map(|step| (step, item)).map_err(|error| format!("element {at}: {error}"))
+        element_step(ty, list, item)
+            .map(|step| (step, item))
+            .map_err(|error| format!("element {at}: {error}"))
     };
     items.iter().enumerate().map(with_step).collect()
 }
@@ -87,11 +96,13 @@ struct Interleave<'a, 'v> {
 
 impl Interleave<'_, '_> {
     fn run(&mut self) {
-        let mut shared = self.right.iter().map(|(step, _)| step).filter(|step| find(self.left, step).is_some());
+        let mut shared =
+            self.right.iter().map(|(step, _)| step).filter(|step| find(self.left, step).is_some());
         let mut next_shared = shared.next();
         let (mut l, mut r) = (0, 0);
         while l < self.left.len() || r < self.right.len() {
-            if let (Some((at_left, item)), Some((at_right, applied))) = (self.left.get(l), self.right.get(r)) {
+            if let (Some((at_left, item)), Some((at_right, applied))) = (self.left.get(l), self.right.get(r))
+            {
                 if at_left == at_right {
                     self.merged.push((unrepeated(self.left, at_left, item), Some(*applied)));
                     (l, r) = (l + 1, r + 1);

@@ -37,7 +37,8 @@ impl Step {
             "i:" => rest.parse().ok().map(Step::Index),
             "k:" => {
                 let keys: Map<String, Value> = serde_json::from_str(rest).ok()?;
-                let mut keys: Vec<_> = keys.into_iter().map(|(name, value)| (SmolStr::new(name), Atom(value))).collect();
+                let mut keys: Vec<_> =
+                    keys.into_iter().map(|(name, value)| (SmolStr::new(name), Atom(value))).collect();
                 keys.sort();
                 Some(Step::Key(keys))
             }

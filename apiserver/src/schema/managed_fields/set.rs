@@ -38,7 +38,6 @@ impl Set {
         self.members.contains(step)
     }
 
-
     /// What is below a step; None if nothing.
     pub(super) fn below(&self, step: &Step) -> Option<&Set> {
         self.children.get(step)
@@ -55,7 +54,8 @@ impl Set {
 
     pub(super) fn intersection(&self, other: &Set) -> Set {
         let members = self.members.intersection(&other.members).cloned().collect();
-        let both = self.children.iter().filter_map(|(step, set)| Some((step, set, other.children.get(step)?)));
+        let both =
+            self.children.iter().filter_map(|(step, set)| Some((step, set, other.children.get(step)?)));
         let children = both.map(|(step, a, b)| (step.clone(), a.intersection(b)));
         Set { members, children: children.filter(|(_, set)| !set.is_empty()).collect() }
     }
@@ -139,8 +139,11 @@ impl Set {
             if below.is_empty() || below.contains_key(".") {
                 set.members.insert(step.clone());
             }
-            let below: Map<String, Value> =
-                below.iter().filter(|(key, _)| *key != ".").map(|(key, value)| (key.clone(), value.clone())).collect();
+            let below: Map<String, Value> = below
+                .iter()
+                .filter(|(key, _)| *key != ".")
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect();
             let below = Set::from_fields_v1(&Value::Object(below))?;
             if !below.is_empty() {
                 set.children.insert(step, below);

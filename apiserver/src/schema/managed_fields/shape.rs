@@ -44,15 +44,21 @@ pub(super) fn element_step(ty: Typed<'_>, list: &List, item: &Value) -> Result<S
     match &list.merge {
         ListMerge::Atomic { .. } => Err("invalid indexing of non-associative list".to_owned()),
         ListMerge::Set => match item {
-            Value::Object(_) => Err("associative list without keys has an element that's a map type".to_owned()),
+            Value::Object(_) => {
+                Err("associative list without keys has an element that's a map type".to_owned())
+            }
             Value::Array(_) => Err("not supported: associative list with lists as elements".to_owned()),
-            Value::Null => Err("associative list without keys has an element that's an explicit null".to_owned()),
+            Value::Null => {
+                Err("associative list without keys has an element that's an explicit null".to_owned())
+            }
             scalar => Ok(Step::Value(Atom(scalar.clone()))),
         },
         ListMerge::Map(names) => {
             let element = ty.with(list.element);
             match item {
-                Value::Null => return Err("associative list with keys may not have a null element".to_owned()),
+                Value::Null => {
+                    return Err("associative list with keys may not have a null element".to_owned());
+                }
                 Value::Object(_) => {}
                 _ => return Err("associative list with keys may not have non-map elements".to_owned()),
             }

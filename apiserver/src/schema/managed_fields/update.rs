@@ -22,7 +22,13 @@ pub fn update<'k>(kind: impl Into<Gvk<'k>>, old: Option<&Value>, new: &mut Value
 }
 
 /// Attributes every change from `old` to `new` to the manager.
-pub(super) fn record(known: &mut Entries, old: Option<&Value>, new: &Value, ty: Typed<'_>, manager: &Manager) {
+pub(super) fn record(
+    known: &mut Entries,
+    old: Option<&Value>,
+    new: &Value,
+    ty: Typed<'_>,
+    manager: &Manager,
+) {
     let nothing = Value::Object(Map::new());
     let mut change = compare(old.unwrap_or(&nothing), new, ty);
     if let Some(field) = unwritable(ty, &manager.subresource) {

@@ -38,7 +38,9 @@ impl Walk {
                 }
             }
             (Type::List(id), Value::Array(items)) => self.elements(items, ty, ty.schemas.list(id)),
-            (Type::Struct(_) | Type::Map(_), other) => self.complain(&format!("expected map, got &{{{}}}", go(other))),
+            (Type::Struct(_) | Type::Map(_), other) => {
+                self.complain(&format!("expected map, got &{{{}}}", go(other)))
+            }
             (Type::List(_), other) => self.complain(&format!("expected list, got &{{{}}}", go(other))),
         }
     }
@@ -80,7 +82,9 @@ impl Walk {
             Scalar::String | Scalar::Bytes if !value.is_string() => {
                 self.complain(&format!("expected string, got {}", wrapped()));
             }
-            Scalar::Bool if !value.is_boolean() => self.complain(&format!("expected boolean, got {}", wrapped())),
+            Scalar::Bool if !value.is_boolean() => {
+                self.complain(&format!("expected boolean, got {}", wrapped()))
+            }
             Scalar::Int32 | Scalar::Int64 | Scalar::Double if !value.is_number() => {
                 self.complain(&format!("expected numeric (int or float), got {}", go_type(value)));
             }

@@ -54,7 +54,9 @@ fn run(document: &mut Value, operation: Operation) -> Result<(), String> {
         }
         "copy" => {
             let from = from.unwrap_or_default();
-            let missing = || format!("copy operation does not apply: doc is missing from path: {from:?}: missing value");
+            let missing = || {
+                format!("copy operation does not apply: doc is missing from path: {from:?}: missing value")
+            };
             let value = document.pointer(&from).cloned().ok_or_else(missing)?;
             add(document, &path, value)
         }
@@ -87,7 +89,9 @@ fn remove(document: &mut Value, path: &str) -> Result<Value, String> {
     let (parent, key) = split(path).ok_or_else(missing)?;
     match document.pointer_mut(parent) {
         Some(Value::Object(members)) => members.remove(&key).ok_or_else(|| {
-            format!("error in remove for path: '{path}': unable to remove nonexistent key: {key}: missing value")
+            format!(
+                "error in remove for path: '{path}': unable to remove nonexistent key: {key}: missing value"
+            )
         }),
         Some(Value::Array(items)) => {
             let at = index(&key, items.len(), path, "remove")?;
@@ -140,7 +144,11 @@ fn split(path: &str) -> Option<(&str, String)> {
 }
 
 fn index(key: &str, bound: usize, path: &str, operation: &str) -> Result<usize, String> {
-    let invalid = || format!("error in {operation} for path: '{path}': Unable to access invalid index: {key}: invalid index referenced");
+    let invalid = || {
+        format!(
+            "error in {operation} for path: '{path}': Unable to access invalid index: {key}: invalid index referenced"
+        )
+    };
     let number: i64 = key.parse().map_err(|_| {
         format!("error in {operation} for path: '{path}': value was not a proper array index: '{key}'")
     })?;

@@ -24,5 +24,10 @@ fn unprocessable(why: impl Into<String>) -> ApiError {
     let cause =
         StatusCause { reason: "UnexpectedServerResponse".into(), message: why.into(), field: String::new() };
     let details = StatusDetails { causes: vec![cause], ..Default::default() };
-    ApiError::new(422, "Invalid", "the server rejected our request due to an error in our request", Some(details))
+    ApiError::new(
+        422,
+        "Invalid",
+        "the server rejected our request due to an error in our request",
+        Some(details),
+    )
 }

@@ -23,7 +23,12 @@ impl Identity<'_> {
 }
 
 /// `merged` in the order that `wanted` asks for and `server` had.
-pub(super) fn arrange(merged: Vec<Value>, wanted: &[Value], server: &[Value], by: Identity<'_>) -> Vec<Value> {
+pub(super) fn arrange(
+    merged: Vec<Value>,
+    wanted: &[Value],
+    server: &[Value],
+    by: Identity<'_>,
+) -> Vec<Value> {
     let (mut patch, mut server_only): (Vec<Value>, Vec<Value>) =
         merged.into_iter().partition(|item| by.position(wanted, item).is_some());
     patch.sort_by_key(|item| by.position(wanted, item));

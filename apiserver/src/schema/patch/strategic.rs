@@ -75,7 +75,12 @@ fn merge_member(old: &mut Object, key: String, value: Value, ty: Option<Typed<'_
     Ok(())
 }
 
-fn merge_list_member(old: Vec<Value>, patch: Vec<Value>, key: &str, ty: Option<Typed<'_>>) -> Result<Vec<Value>, Error> {
+fn merge_list_member(
+    old: Vec<Value>,
+    patch: Vec<Value>,
+    key: &str,
+    ty: Option<Typed<'_>>,
+) -> Result<Vec<Value>, Error> {
     match strategy(ty, key) {
         Some(strategy) if strategy.merge => merge_list(old, patch, strategy, key, element_type(ty, key)),
         Some(_) | None => Ok(match plain(Value::Array(patch)) {
