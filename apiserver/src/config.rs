@@ -1,5 +1,6 @@
 //! From flags to values: files read, ranges parsed, certificates made; every complaint is one sentence.
 
+use std::cell::OnceCell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use crate::pki::{CertKey, Pki, PkiError, PkiOptions};
 use crate::storage::{EtcdConfig, EtcdTls};
 
 /// The user that kubelets see, and its group: what stock installers use.
-const KUBELET_CLIENT: (&str, &str) = ("kube-apiserver-kubelet-client", "kubeadm:cluster-admins");
+const KUBELET_CLIENT: (&str, &str) = ("kube-apiserver-kubelet-client", "system:masters");
 const CLUSTER_DOMAIN: &str = "cluster.local";
 
 /// What `run` needs; holds secrets, so it has no Debug.
@@ -49,26 +50,45 @@ impl Args {
         let service_range = self.service_range()?;
         let node_ports = port_range(&self.service_node_port_range)?;
         let advertise_address = self.advertise_address.unwrap_or_else(|| reachable_address(self.bind_address));
-        let pki = self.pki(advertise_address, service_range)?;
-        let client_ca_pem = read_or(self.client_ca_file.as_deref(), || pki.ca_pem().to_owned())?;
-        let kubelet_ca_pem = read_or(self.kubelet_certificate_authority.as_deref(), || client_ca_pem.clone())?;
+        // Certificates of our own are made only if a file is not given.
+        let own = OnceCell::new();
+        let pki = || match own.get() {
+            Some(pki) => Ok(pki),
+            None => self.pki(advertise_address, service_range).map(|pki| own.get_or_init(|| pki)),
+        };
+        let client_ca_pem = match self.client_ca_file.as_deref() {
+            Some(path) => read(path)?,
+            None => pki()?.ca_pem().to_owned(),
+        };
+        let kubelet_ca_pem = match self.kubelet_certificate_authority.as_deref() {
+            Some(path) => read(path)?,
+            None => client_ca_pem.clone(),
+        };
+        let signing_pem = match self.service_account_signing_key_file.as_deref() {
+            Some(path) => read(path)?,
+            None => pki()?.token_key().private_pem.clone(),
+        };
+        let token_keys = TokenKeys::from_pem(&signing_pem, &self.verifying_pems()?)?;
+        let serving = match pair(self.tls_cert_file.as_deref(), self.tls_private_key_file.as_deref())? {
+            Some(pair) => pair,
+            None => pki()?.serving().clone(),
+        };
+        let kubelet_client =
+            match pair(self.kubelet_client_certificate.as_deref(), self.kubelet_client_key.as_deref())? {
+                Some(pair) => pair,
+                None => {
+                    let (name, group) = KUBELET_CLIENT;
+                    pki()?.ensure_client("apiserver-kubelet-client", name, &[group])?
+                }
+            };
         Ok(Config {
             etcd: self.etcd()?,
             bind: SocketAddr::new(self.bind_address, self.secure_port),
             advertise_address,
-            serving: match pair(self.tls_cert_file.as_deref(), self.tls_private_key_file.as_deref())? {
-                Some(pair) => pair,
-                None => pki.serving().clone(),
-            },
-            kubelet_client: match pair(
-                self.kubelet_client_certificate.as_deref(),
-                self.kubelet_client_key.as_deref(),
-            )? {
-                Some(pair) => pair,
-                None => pki.ensure_client("apiserver-kubelet-client", KUBELET_CLIENT.0, &[KUBELET_CLIENT.1])?,
-            },
+            serving,
+            kubelet_client,
             authn: AuthnConfig {
-                token_keys: self.token_keys(&pki)?,
+                token_keys,
                 client_ca_pem,
                 issuer: self.service_account_issuer,
                 api_audiences: self.api_audiences,
@@ -111,13 +131,8 @@ impl Args {
         Ok(EtcdConfig { servers: self.etcd_servers.clone(), prefix: self.etcd_prefix.clone(), tls })
     }
 
-    fn token_keys(&self, pki: &Pki) -> Result<TokenKeys, ConfigError> {
-        let signing = read_or(self.service_account_signing_key_file.as_deref(), || {
-            pki.token_key().private_pem.clone()
-        })?;
-        let public =
-            self.service_account_key_file.iter().map(|path| read(path)).collect::<Result<Vec<String>, _>>()?;
-        Ok(TokenKeys::from_pem(&signing, &public)?)
+    fn verifying_pems(&self) -> Result<Vec<String>, ConfigError> {
+        self.service_account_key_file.iter().map(|path| read(path)).collect()
     }
 }
 
@@ -145,10 +160,6 @@ fn port_range(text: &str) -> Result<RangeInclusive<u16>, ConfigError> {
 
 fn read(path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
-}
-
-fn read_or(path: Option<&Path>, otherwise: impl FnOnce() -> String) -> Result<String, ConfigError> {
-    path.map_or_else(|| Ok(otherwise()), read)
 }
 
 fn pair(cert: Option<&Path>, key: Option<&Path>) -> Result<Option<CertKey>, ConfigError> {

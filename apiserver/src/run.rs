@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::alloc::Allocator;
+use crate::alloc::{AllocConfig, Allocator};
 use crate::authn::{Authenticator, CaError};
 use crate::authz::Authorizer;
 use crate::bootstrap::{self, Facts};
@@ -75,10 +75,15 @@ fn api(config: Config, store: Store, cache: Cache) -> Result<SharedApi, Error> {
     let client = &config.kubelet_client;
     let client_pem = Some((client.cert_pem.as_bytes(), client.key_pem.as_bytes()));
     let kubelets = Kubelets::new(config.kubelet_ca_pem.as_bytes(), client_pem, config.kubelet_address_types)?;
+    let alloc = AllocConfig {
+        service_ranges: vec![config.service_range],
+        node_ports: config.node_ports,
+        prefix: store.prefix().to_owned(),
+    };
     Ok(Arc::new(Api {
         authenticator: Authenticator::new(config.authn, reader.clone())?,
         authorizer: Authorizer::new(reader.clone()),
-        allocator: Allocator::new(reader, config.service_range, config.node_ports, store.prefix()),
+        allocator: Allocator::new(alloc, reader),
         store,
         cache,
         kubelets,

@@ -20,6 +20,7 @@ use crate::pipeline::body::{self, Decoded};
 use crate::pipeline::{Target, Writer, reviews};
 use crate::request::User;
 use crate::schema::FieldValidation;
+use crate::schema::managed_fields::apply_body;
 use crate::verbs::delete::DeleteOptions;
 use crate::verbs::list::{ListOptions, Listed};
 use crate::verbs::patch::{Patch, PatchType};
@@ -198,8 +199,7 @@ impl Door {
         let target = admitted(self, &user, "patch", message.target)?;
         let writer = writer(user, agent, message.field_manager, message.dry_run);
         let Some(patch_type) = patch_type else {
-            let Decoded { object, warnings } =
-                body::decode(target.kind, &message.body, "application/yaml", FieldValidation::Warn)?;
+            let (object, warnings) = apply_body(&message.body, FieldValidation::Warn)?;
             let wish = apply::Apply { object, force: message.force };
             let written = apply::apply(&self.api, &target, &writer, wish).await?;
             return Ok((json_of(&target, &written.object), warnings));

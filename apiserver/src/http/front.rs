@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use http::{Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::body::{self, Answer, BoxError};
 use super::metrics::Metrics;
+use super::negotiate::accepts_gzip;
 use super::query::{Query, decode};
 use super::serve::PeerCertificates;
 use super::{health, resource};
@@ -59,12 +60,12 @@ impl Front {
         let query = Query::parse(&query);
         name_from_selector(&mut info, &query);
         let audit_id = audit_id(&request);
-        self.metrics.in_flight.inc();
+        let in_flight = self.metrics.enter();
         let mut answer = match self.route(request, peer, &info, query).await {
             Ok(answer) => answer,
             Err(error) => body::error(&error),
         };
-        self.metrics.in_flight.dec();
+        drop(in_flight);
         self.metrics.observe(&info, answer.status(), started.elapsed().as_secs_f64());
         let headers = answer.headers_mut();
         headers.insert(AUDIT_ID.clone(), audit_id);
@@ -165,10 +166,29 @@ impl Front {
                 Ok(body::json(StatusCode::OK, configuration.to_string()))
             }
             path if path.starts_with("/openapi/") => openapi::respond(path, query, headers),
-            path if path.starts_with("/api") => discovery::respond(path, headers),
+            path if path.starts_with("/api") => Ok(discovered(path, headers)),
             _ => Ok(body::text(StatusCode::NOT_FOUND, "404 page not found\n")),
         }
     }
+}
+
+fn discovered(path: &str, headers: &HeaderMap) -> Answer {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();
+    let Some(document) = discovery::respond(path, text(http::header::ACCEPT)) else {
+        return body::text(StatusCode::NOT_FOUND, "404 page not found\n");
+    };
+    let mut answer = if document.is_known(text(http::header::IF_NONE_MATCH)) {
+        body::respond(StatusCode::NOT_MODIFIED, document.content_type, Vec::new())
+    } else {
+        body::respond(StatusCode::OK, document.content_type, document.body.clone())
+    };
+    if accepts_gzip(headers) && answer.status() == StatusCode::OK {
+        answer = body::gzip(answer, document.body.len());
+    }
+    let headers = answer.headers_mut();
+    headers.insert(http::header::ETAG, HeaderValue::from_str(&document.etag).expect("hexadecimal in quotes"));
+    headers.append(http::header::VARY, HeaderValue::from_static("Accept"));
+    answer
 }
 
 fn is_grpc<B>(request: &Request<B>) -> bool {

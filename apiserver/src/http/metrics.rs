@@ -32,7 +32,7 @@ pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     durations: Family<DurationLabels, Histogram>,
-    pub in_flight: Gauge,
+    in_flight: Gauge,
 }
 
 impl Metrics {
@@ -47,6 +47,12 @@ impl Metrics {
         let in_flight = Gauge::default();
         registry.register("apiserver_current_inflight_requests", "Requests being answered", in_flight.clone());
         Metrics { registry, requests, durations, in_flight }
+    }
+
+    /// Counts a request until the answer is dropped, which also happens when the client goes away.
+    pub fn enter(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
     }
 
     pub fn observe(&self, info: &RequestInfo, code: StatusCode, seconds: f64) {
@@ -82,6 +88,15 @@ impl Metrics {
             }
             Err(_) => body::text(StatusCode::INTERNAL_SERVER_ERROR, "metrics cannot be written\n"),
         }
+    }
+}
+
+/// One request in flight.
+pub struct InFlight(Gauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

@@ -163,27 +163,16 @@ fn list_metadata(listed: &Listed) -> Value {
 /// `meta.k8s.io/v1 Table` over objects in stored version.
 pub fn table_of(kind: &'static Kind, objects: &[Value], include: Include, metadata: Value, with_columns: bool) -> Value {
     let now = Timestamp::now();
-    let rows: Vec<Value> = objects
-        .iter()
-        .map(|stored| {
-            let mut object = stored.clone();
-            kind.from_hub(&mut object);
-            let mut row = json!({ "cells": kind.row(&object, now) });
-            match include {
-                Include::None => {}
-                Include::Metadata => {
-                    row["object"] = json!({
-                        "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"],
-                    });
-                }
-                Include::Object => row["object"] = object,
-            }
-            row
-        })
-        .collect();
-    let columns = if with_columns { table::column_definitions(kind) } else { json!([]) };
-    json!({
-        "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
-        "columnDefinitions": columns, "rows": rows,
-    })
+    let rows = objects.iter().map(|stored| {
+        let mut object = stored.clone();
+        kind.from_hub(&mut object);
+        let part = match include {
+            Include::None => Value::Null,
+            Include::Metadata => table::partial_object(&object),
+            Include::Object => object.clone(),
+        };
+        table::row(kind, &object, part, now)
+    });
+    let rows = rows.collect();
+    table::table(with_columns.then(|| table::column_definitions(kind)), metadata, rows)
 }

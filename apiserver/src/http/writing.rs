@@ -16,6 +16,7 @@ use crate::kinds;
 use crate::pipeline::body::{Decoded, decode_plain};
 use crate::pipeline::{Api, Target, Writer, reviews};
 use crate::schema::FieldValidation;
+use crate::schema::managed_fields::apply_body;
 use crate::verbs::delete::DeleteOptions;
 use crate::verbs::patch::{Patch, PatchType};
 use crate::verbs::{apply, binding, create, delete, delete_collection, eviction, finalize, patch, scale, update};
@@ -143,8 +144,7 @@ async fn apply_patch(
         return Err(ApiError::invalid(&GroupKind::new("meta.k8s.io", "PatchOptions"), "", vec![error]));
     }
     let validation = validation(request)?;
-    let Decoded { object, warnings } =
-        crate::pipeline::body::decode(target.kind, &request.body, "application/yaml", validation)?;
+    let (object, warnings) = apply_body(&request.body, validation)?;
     let wish = apply::Apply { object, force: request.query.flag("force") };
     let written = apply::apply(api, target, writer, wish).await?;
     let code = if written.created { StatusCode::CREATED } else { StatusCode::OK };

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::{Api, Target, Writer, decode, meta};
 use crate::admission::{self, AdmissionContext, Operation};
+use crate::authz::check_escalation;
 use crate::cache::{CachedObject, encode};
 use crate::error::ApiError;
 use crate::limits;
@@ -45,6 +46,13 @@ pub struct Change<'a> {
     pub ownership: Ownership,
 }
 
+/// A change that has passed all checks.
+struct Prepared {
+    new: Value,
+    /// Addresses and ports that it takes and gives back.
+    claims: Claims,
+}
+
 /// The managed-fields entry that a write goes to.
 pub fn manager(target: &Target, writer: &Writer, operation: &str) -> Manager {
     Manager {
@@ -71,8 +79,8 @@ impl Change<'_> {
                 Ok(new) => self.prepare(api, &old, new).await,
                 Err(error) => Err(error),
             };
-            let new = match attempt {
-                Ok(new) => new,
+            let prepared = match attempt {
+                Ok(prepared) => prepared,
                 Err(error) if is_guess => {
                     let current = api.read(self.target).await?;
                     is_guess = false;
@@ -84,8 +92,10 @@ impl Change<'_> {
                 }
                 Err(error) => return Err(error),
             };
-            match self.write(api, &base, &old, &new).await {
+            match self.write(api, &base, &old, &prepared).await {
                 Ok(object) => return Ok(object),
+                // Someone else was given the same address in the meantime.
+                Err(StoreError::ClaimTaken { key }) => api.allocator.taken(&key),
                 Err(StoreError::Conflict { current: Some(current) }) => {
                     base = decode(self.target, current.bytes, current.revision)?;
                     is_guess = false;
@@ -96,7 +106,7 @@ impl Change<'_> {
         Err(ApiError::modified(&self.target.group_resource(), &self.target.name))
     }
 
-    async fn prepare(&self, api: &Api, old: &Value, mut new: Value) -> Result<Value, ApiError> {
+    async fn prepare(&self, api: &Api, old: &Value, mut new: Value) -> Result<Prepared, ApiError> {
         let hub = self.target.kind.stored();
         match self.aspect {
             Aspect::Object => hub.prepare_update(&mut new, old),
@@ -114,6 +124,11 @@ impl Change<'_> {
             reader: &api.cache,
         };
         admission::admit(&context, &mut new, Some(old)).await?;
+        check_escalation(&api.authorizer, &self.writer.user, &self.target.info("update"), &new, Some(old))?;
+        let claims = match self.aspect {
+            Aspect::Object => api.allocator.allocate(hub, &mut new, Some(old))?,
+            Aspect::Status | Aspect::Exact => Claims::default(),
+        };
         let errors = match self.aspect {
             Aspect::Object => hub.validate_update(&new, old),
             Aspect::Status => hub.validate_status(&new, old),
@@ -125,7 +140,7 @@ impl Change<'_> {
         if self.ownership == Ownership::Track {
             managed_fields::update(hub, Some(old), &mut new, &manager(self.target, self.writer, "Update"));
         }
-        Ok(new)
+        Ok(Prepared { new, claims })
     }
 
     async fn write(
@@ -133,8 +148,9 @@ impl Change<'_> {
         api: &Api,
         base: &Arc<CachedObject>,
         old: &Value,
-        new: &Value,
+        prepared: &Prepared,
     ) -> Result<Arc<CachedObject>, StoreError> {
+        let Prepared { new, claims } = prepared;
         let hub = self.target.kind.stored();
         let bytes = encode::stored(new);
         if bytes == base.bytes && !nothing_left_to_wait_for(new) {
@@ -156,7 +172,7 @@ impl Change<'_> {
             return decoded(revision);
         }
         let expires = self.target.kind.traits.ttl_seconds.is_some();
-        decoded(api.store.update(&guard, bytes.clone(), expires, &Claims::default()).await?)
+        decoded(api.store.update(&guard, bytes.clone(), expires, claims).await?)
     }
 }
 

@@ -56,6 +56,21 @@ impl Target {
         }
     }
 
+    /// The request in the words of RBAC.
+    pub fn info(&self, verb: &str) -> RequestInfo {
+        RequestInfo {
+            is_resource_request: true,
+            verb: verb.to_owned(),
+            api_group: self.kind.group.to_owned(),
+            api_version: self.kind.version.to_owned(),
+            resource: self.kind.plural.to_owned(),
+            subresource: self.subresource.clone(),
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+            ..RequestInfo::default()
+        }
+    }
+
     /// Another object of the same resource.
     pub fn named(&self, namespace: &str, name: &str) -> Target {
         Target { namespace: namespace.to_owned(), name: name.to_owned(), ..self.clone() }

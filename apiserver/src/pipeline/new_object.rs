@@ -3,9 +3,11 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::change::manager;
 use super::meta::{format_time, metadata_mut, text};
 use super::{Api, Target, Writer};
 use crate::admission::{self, AdmissionContext, Operation};
+use crate::authz::check_escalation;
 use crate::error::ApiError;
 use crate::schema::managed_fields;
 
@@ -82,13 +84,14 @@ pub async fn make(
         reader: &api.cache,
     };
     admission::admit(&context, object, None).await?;
+    check_escalation(&api.authorizer, &writer.user, &target.info("create"), object, None)?;
     hub.default(object);
     let errors = hub.validate(object);
     if !errors.is_empty() {
         return Err(ApiError::invalid(&target.group_kind(), &target.name, errors));
     }
     if !applied {
-        managed_fields::update(hub, None, object, &super::change::manager(target, writer, "Update"));
+        managed_fields::update(hub, None, object, &manager(target, writer, "Update"));
     }
     Ok(())
 }

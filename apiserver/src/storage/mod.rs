@@ -133,7 +133,8 @@ impl Store {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let call = self.kv.clone().range(request.clone());
+            let mut kv = self.kv.clone();
+            let call = kv.range(request.clone());
             let error = match tokio::time::timeout(limits::ETCD_CALL_TIMEOUT, call).await {
                 Ok(Ok(response)) => return Ok(response.into_inner()),
                 Ok(Err(status)) => StoreError::from(status),

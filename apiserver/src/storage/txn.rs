@@ -73,8 +73,8 @@ impl Store {
             request.failure.push(op(read(key)));
         }
         request.success.extend(claims.release.iter().map(|key| op(delete(key))));
-        let call = self.kv.clone().txn(request);
-        let response = tokio::time::timeout(limits::ETCD_CALL_TIMEOUT, call)
+        let mut kv = self.kv.clone();
+        let response = tokio::time::timeout(limits::ETCD_CALL_TIMEOUT, kv.txn(request))
             .await
             .map_err(|_| StoreError::Timeout)??
             .into_inner();

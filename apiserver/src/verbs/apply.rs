@@ -5,12 +5,13 @@ use serde_json::Value;
 use super::{create, update};
 use crate::cache::CachedObject;
 use crate::error::ApiError;
+use crate::limits;
 use crate::pipeline::change::{Change, Ownership, manager};
 use crate::pipeline::{Api, Target, Written, Writer, meta, new_object};
 use crate::schema::managed_fields;
 
 pub struct Apply {
-    /// In the target's version, as decoded: only the fields that the manager wants.
+    /// In the target's version: only the fields that the manager wants.
     pub object: Value,
     /// Take fields over from other managers.
     pub force: bool,
@@ -27,18 +28,20 @@ pub async fn apply(api: &Api, target: &Target, writer: &Writer, apply: Apply) ->
         )));
     }
     meta::metadata_mut(&mut object).insert("name".into(), target.name.clone().into());
-    if target.subresource.is_empty()
-        && meta::text(&object, "resourceVersion").is_empty()
-        && api.guess(target).await?.is_none()
-    {
+    let may_create = target.subresource.is_empty() && meta::text(&object, "resourceVersion").is_empty();
+    let change = Change { target, writer, aspect: update::aspect_of(target), ownership: Ownership::Done };
+    for _ in 0..limits::CONFLICT_ATTEMPTS {
+        let changed = change.run(api, |base, old| merged(target, writer, &object, force, base, old)).await;
+        match changed {
+            Err(error) if may_create && error.is_not_found() => {}
+            outcome => return outcome.map(|object| Written { object, created: false }),
+        }
         match create_applied(api, target, writer, &object, force).await {
             Err(error) if error.is_already_exists() => {}
             outcome => return outcome,
         }
     }
-    let change = Change { target, writer, aspect: update::aspect_of(target), ownership: Ownership::Done };
-    let object = change.run(api, |base, old| merged(target, writer, &object, force, base, old)).await?;
-    Ok(Written { object, created: false })
+    Err(ApiError::modified(&target.group_resource(), &target.name))
 }
 
 async fn create_applied(

@@ -54,7 +54,7 @@ fn patched(
     let mut served = old.clone();
     kind.from_hub(&mut served);
     let raw = apply_to(kind, patch, &served)?;
-    let (mut new, warnings) = body::recheck(kind, &raw, patch.validation)?;
+    let (mut new, warnings) = body::recheck(kind, raw, patch.validation)?;
     refuse_renaming(target, &new)?;
     if let Some(version) = meta::resource_version(&new)?
         && version != base.revision
