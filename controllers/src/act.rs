@@ -110,7 +110,8 @@ impl Actor {
                 }
                 Action::Delete { target, options, announce } => {
                     let mut deletes = vec![(target, options, announce)];
-                    while let Some(Action::Delete { target, options, announce }) = actions.next_if(is_delete) {
+                    while let Some(Action::Delete { target, options, announce }) = actions.next_if(is_delete)
+                    {
                         deletes.push((target, options, announce));
                     }
                     self.delete_all(deletes, awaited).await?;
@@ -201,7 +202,10 @@ impl Actor {
     ) -> Result<(), ActError> {
         let requests = deletes.iter().map(|(target, options, announce)| async move {
             let result = self.delete(target, options).await;
-            self.announce(announce.as_ref(), result.as_ref().map(|()| &target.key).map_err(|error| &error.source));
+            self.announce(
+                announce.as_ref(),
+                result.as_ref().map(|()| &target.key).map_err(|error| &error.source),
+            );
             result
         });
         let requests: Vec<_> = requests.collect();
@@ -250,7 +254,7 @@ impl Actor {
             subresource: "finalize".to_owned(),
             ..SubresourceRef::default()
         };
-        match self.client.update_subresource::<_, Namespace>(&target, namespace).await {
+        match self.client.update_subresource::<_, Value>(&target, namespace).await {
             Ok(_) => Ok(Some(leaving(&Target::of(namespace)))),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(ActError::new(format!("finalize {}", target.name), error)),
@@ -259,7 +263,9 @@ impl Actor {
 
     async fn look_up(&self, request: LookUp) -> Result<(), ActError> {
         match request {
-            LookUp::Owner { kind, key, uid } => look_up::owner(&self.client, &self.world, &kind, &key, &uid).await,
+            LookUp::Owner { kind, key, uid } => {
+                look_up::owner(&self.client, &self.world, &kind, &key, &uid).await
+            }
             LookUp::Node { name } => look_up::node(&self.client, &self.world, &name).await,
             LookUp::EmptyNamespace { name, uid } => {
                 look_up::empty_namespace(&self.client, &self.world, &name, &uid).await
@@ -267,11 +273,7 @@ impl Actor {
         }
     }
 
-    fn announce(
-        &self,
-        announce: Option<&Announce>,
-        result: Result<&ObjectKey, &balsa_proto::client::Error>,
-    ) {
+    fn announce(&self, announce: Option<&Announce>, result: Result<&ObjectKey, &balsa_proto::client::Error>) {
         let Some(announce) = announce else { return };
         let (severity, reason, message) = match result {
             Ok(key) => {

@@ -195,7 +195,9 @@ impl fmt::Display for Action {
             Action::UpdateStatus { object } => write!(out, "status {}", object.describe()),
             Action::Finalize { namespace } => write!(out, "finalize {}", namespace.describe()),
             Action::Patch { target, subresource: "", patch } => write!(out, "patch {target} {patch}"),
-            Action::Patch { target, subresource, patch } => write!(out, "patch {target}/{subresource} {patch}"),
+            Action::Patch { target, subresource, patch } => {
+                write!(out, "patch {target}/{subresource} {patch}")
+            }
             Action::Delete { target, options, .. } => write!(out, "delete {target}{options}"),
             Action::Note(note) => {
                 write!(out, "note {} {}: {}", note.severity.as_str(), note.reason, note.message)

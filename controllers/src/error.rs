@@ -7,10 +7,20 @@ pub enum Error {
     #[error("--kubeconfig is required: it says which apiserver to work for, and as whom")]
     NoKubeconfig,
     #[error("read the kubeconfig {path}")]
-    Kubeconfig { path: PathBuf, #[source] source: balsa_proto::client::ConfigError },
+    Kubeconfig {
+        path: PathBuf,
+        #[source]
+        source: balsa_proto::client::ConfigError,
+    },
     #[error("read the root CA file {path}")]
-    RootCa { path: PathBuf, #[source] source: std::io::Error },
-    #[error("--controllers: there is no controller \"{0}\" here; the names are those of kube-controller-manager")]
+    RootCa {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error(
+        "--controllers: there is no controller \"{0}\" here; the names are those of kube-controller-manager"
+    )]
     UnknownController(String),
     #[error("--allocate-node-cidrs needs --cluster-cidr, which says what to allocate from")]
     NoClusterCidr,
@@ -19,7 +29,10 @@ pub enum Error {
     #[error("{flag}: \"{value}\" is not a duration such as 40s or 1m30s")]
     Duration { flag: &'static str, value: String },
     #[error("connect to the apiserver")]
-    Client { #[source] source: balsa_proto::client::Error },
+    Client {
+        #[source]
+        source: balsa_proto::client::Error,
+    },
     #[error("read the scheduler configuration {path}: {message}")]
     SchedulerConfiguration { path: PathBuf, message: String },
 }

@@ -22,6 +22,7 @@ pub mod action;
 pub mod driver;
 pub mod world;
 
+pub mod cluster_role_aggregation;
 pub mod deployment;
 pub mod endpoints;
 pub mod endpointslice;

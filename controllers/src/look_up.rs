@@ -1,6 +1,8 @@
 //! Look-ups: live requests whose answers a plan needs and no watch tells. The answers go to the World's findings.
 
-use balsa_proto::client::{Client, DeleteOptions, Error, ListOptions, ObjectKey, PartialObject, ResourceType};
+use balsa_proto::client::{
+    Client, DeleteOptions, Error, ListOptions, ObjectKey, PartialObject, ResourceType,
+};
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
@@ -11,7 +13,7 @@ use crate::action::OwnerKind;
 use crate::limits::NAMESPACE_DELETES_IN_FLIGHT;
 use crate::object::{is_deleting, name_of, namespace_of, uid_of};
 use crate::world::World;
-use crate::world::findings::{NamespaceContent, Existence};
+use crate::world::findings::{Existence, NamespaceContent};
 
 /// Asks the apiserver itself whether an owner exists, since a cached answer may be too old to delete by.
 pub async fn owner(
@@ -24,7 +26,8 @@ pub async fn owner(
     let failed = |error| ActError::new(format!("look up owner {} {}", kind.kind, key.name), error);
     let types = client.discover().await.map_err(failed)?;
     let at = Timestamp::now();
-    let Some(ty) = types.iter().find(|ty| ty.api_version() == kind.api_version && ty.kind == kind.kind) else {
+    let Some(ty) = types.iter().find(|ty| ty.api_version() == kind.api_version && ty.kind == kind.kind)
+    else {
         // A kind that nobody serves now may be served again: nothing is deleted because of it.
         world.findings.set_owner(uid, Existence { exists: true, at });
         return Ok(());
@@ -60,8 +63,10 @@ pub async fn empty_namespace(
     let mut content = NamespaceContent { at: Timestamp::now(), ..NamespaceContent::default() };
     match client.discover().await {
         Ok(types) => {
-            let (pods, others): (Vec<_>, Vec<_>) =
-                types.iter().filter(|ty| is_content(ty)).partition(|ty| ty.group.is_empty() && ty.resource == "pods");
+            let (pods, others): (Vec<_>, Vec<_>) = types
+                .iter()
+                .filter(|ty| is_content(ty))
+                .partition(|ty| ty.group.is_empty() && ty.resource == "pods");
             empty_types(client, namespace, &pods, &mut content).await;
             if content.remaining.is_empty() && content.delete_failures.is_empty() {
                 empty_types(client, namespace, &others, &mut content).await;
@@ -79,7 +84,8 @@ async fn empty_types(
     types: &[&ResourceType],
     content: &mut NamespaceContent,
 ) {
-    let requests: Vec<_> = types.iter().map(|ty| async move { (*ty, empty_type(client, namespace, ty).await) }).collect();
+    let requests: Vec<_> =
+        types.iter().map(|ty| async move { (*ty, empty_type(client, namespace, ty).await) }).collect();
     let results: Vec<_> = stream::iter(requests).buffered(NAMESPACE_DELETES_IN_FLIGHT).collect().await;
     for (ty, result) in results {
         match result {
@@ -91,7 +97,11 @@ async fn empty_types(
 }
 
 /// Deletes the objects of one type; returns those that are still there.
-async fn empty_type(client: &Client, namespace: &str, ty: &ResourceType) -> Result<Vec<PartialObject>, Error> {
+async fn empty_type(
+    client: &Client,
+    namespace: &str,
+    ty: &ResourceType,
+) -> Result<Vec<PartialObject>, Error> {
     let found = client.list_metadata(ty, namespace, &ListOptions::default()).await?.items;
     if found.is_empty() {
         return Ok(found);

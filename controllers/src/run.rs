@@ -7,6 +7,7 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -21,8 +22,8 @@ use crate::world::World;
 use crate::world::feed::Feeds;
 use crate::world::graph_feeds::GraphFeeds;
 use crate::{
-    deployment, endpoints, endpointslice, garbage, namespace, node_ipam, node_lifecycle, pod_garbage, replicaset,
-    root_ca, serviceaccount, taint_eviction,
+    cluster_role_aggregation, deployment, endpoints, endpointslice, garbage, namespace, node_ipam,
+    node_lifecycle, pod_garbage, replicaset, root_ca, serviceaccount, taint_eviction,
 };
 
 /// All controllers.
@@ -40,11 +41,12 @@ pub fn all() -> Vec<Controller> {
         taint_eviction::CONTROLLER,
         node_ipam::CONTROLLER,
         pod_garbage::CONTROLLER,
+        cluster_role_aggregation::CONTROLLER,
     ]
 }
 
 /// Older names that kube-controller-manager still takes.
-const ALIASES: [(&str, &str); 11] = [
+const ALIASES: [(&str, &str); 12] = [
     ("deployment", "deployment-controller"),
     ("replicaset", "replicaset-controller"),
     ("endpointslice", "endpointslice-controller"),
@@ -56,6 +58,7 @@ const ALIASES: [(&str, &str); 11] = [
     ("nodelifecycle", "node-lifecycle-controller"),
     ("nodeipam", "node-ipam-controller"),
     ("podgc", "pod-garbage-collector-controller"),
+    ("clusterrole-aggregation", "clusterrole-aggregation-controller"),
 ];
 
 /// Whether `name` is the controller's name or an older one.
@@ -130,6 +133,7 @@ async fn feed(
     feeds.table::<ServiceAccount>();
     feeds.table::<ConfigMap>();
     feeds.table::<Lease>();
+    feeds.table::<ClusterRole>();
     feeds.synced().await && graph_synced.await.is_ok()
 }
 

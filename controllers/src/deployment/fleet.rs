@@ -7,10 +7,10 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde_json::json;
 
-use super::new_set::{POD_TEMPLATE_HASH, size_annotations};
+use super::new_set::{POD_TEMPLATE_HASH, collision_count, size_annotations, template_hash};
 use super::strategy::{max_surge, replicas};
 use crate::action::{Action, Severity};
-use crate::object::{annotation, created_at, name_of};
+use crate::object::{annotation, created_at, label, name_of};
 
 pub struct Ship {
     pub set: Arc<ReplicaSet>,
@@ -41,15 +41,15 @@ impl Ship {
 }
 
 impl Fleet {
-    /// Sorts sets into the new one and old ones. Of several with the same template the oldest is the new one.
+    /// Sorts sets into the new one and old ones. Of several with the same template the oldest is the new one. The hash is asked
+    /// too: should the apiserver fill in more defaults for a set than for its deployment, the templates would never
+    /// be equal, and each plan would make another set.
     pub fn sort(deployment: &Deployment, mut sets: Vec<Arc<ReplicaSet>>) -> Self {
         sets.sort_by(|a, b| {
             let age = |set: &ReplicaSet| created_at(&set.metadata);
             age(a).cmp(&age(b)).then_with(|| name_of(&a.metadata).cmp(name_of(&b.metadata)))
         });
-        let template = deployment.spec.as_ref().map(|spec| &spec.template);
-        let position = sets.iter().position(|set| template.is_some_and(|template| has_template(set, template)));
-        let new = position.map(|position| Ship::new(sets.remove(position)));
+        let new = position_of_new(deployment, &sets).map(|position| Ship::new(sets.remove(position)));
         Self { new, old: sets.into_iter().map(Ship::new).collect() }
     }
 
@@ -92,7 +92,8 @@ fn resize(deployment: &Deployment, ship: &Ship) -> Vec<Action> {
     let before = spec_replicas(&ship.set);
     let annotations = size_annotations(replicas(deployment), max_surge(deployment));
     // Idle sets keep what they remember: rewriting all history at each resize would be many writes for nothing.
-    let remembers = annotations.iter().all(|(name, value)| annotation(&ship.set.metadata, name) == Some(value));
+    let remembers =
+        annotations.iter().all(|(name, value)| annotation(&ship.set.metadata, name) == Some(value));
     if ship.size == before && (remembers || ship.size == 0) {
         return Vec::new();
     }
@@ -108,6 +109,15 @@ pub fn scaled_note(deployment: &Deployment, set: &str, before: i32, after: i32) 
     let direction = if after > before { "up" } else { "down" };
     let message = format!("Scaled {direction} replica set {set} from {before} to {after}");
     Action::note(deployment, Severity::Normal, "ScalingReplicaSet", message)
+}
+
+fn position_of_new(deployment: &Deployment, sets: &[Arc<ReplicaSet>]) -> Option<usize> {
+    let template = &deployment.spec.as_ref()?.template;
+    let equal = sets.iter().position(|set| has_template(set, template));
+    equal.or_else(|| {
+        let hash = template_hash(template, collision_count(deployment));
+        sets.iter().position(|set| label(&set.metadata, POD_TEMPLATE_HASH) == Some(&hash))
+    })
 }
 
 /// Equal but for the hash label that the set's template carries.

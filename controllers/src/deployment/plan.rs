@@ -92,7 +92,8 @@ fn create(
 
 /// The name is taken by a set with another template or owner: count up, which changes the hash.
 fn clash(deployment: &Deployment, other: &ReplicaSet) -> Vec<Action> {
-    let is_own = controller_of(&other.metadata).is_some_and(|owner| owner.uid == uid_of(&deployment.metadata));
+    let is_own =
+        controller_of(&other.metadata).is_some_and(|owner| owner.uid == uid_of(&deployment.metadata));
     if is_own && is_deleting(&other.metadata) {
         // Its end is a change of ours, and frees the name.
         return Vec::new();

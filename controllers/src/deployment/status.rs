@@ -58,7 +58,8 @@ pub fn counts(deployment: &Deployment, fleet: &Fleet) -> DeploymentStatus {
     };
     let available = sum(|status| status.available_replicas.unwrap_or(0));
     let wanted: i32 = fleet.all().map(|ship| spec_replicas(&ship.set)).sum();
-    let updated = fleet.new.as_ref().and_then(|new| new.set.status.as_ref()).map_or(0, |status| status.replicas);
+    let updated =
+        fleet.new.as_ref().and_then(|new| new.set.status.as_ref()).map_or(0, |status| status.replicas);
     DeploymentStatus {
         observed_generation: deployment.metadata.generation,
         replicas: nonzero(sum(|status| status.replicas)),
@@ -165,7 +166,13 @@ fn progressing(status: &DeploymentStatus) -> Option<&DeploymentCondition> {
     status.conditions.iter().flatten().find(|condition| condition.type_ == PROGRESSING)
 }
 
-fn condition(type_: &str, status: &str, reason: &str, message: String, now: Timestamp) -> DeploymentCondition {
+fn condition(
+    type_: &str,
+    status: &str,
+    reason: &str,
+    message: String,
+    now: Timestamp,
+) -> DeploymentCondition {
     DeploymentCondition {
         type_: type_.to_owned(),
         status: status.to_owned(),

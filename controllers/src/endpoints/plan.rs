@@ -32,7 +32,9 @@ pub fn plan(world: &World, key: &ObjectKey, _: Timestamp) -> Vec<Action> {
     let labels = labels(&service);
     let subsets = subsets(world, &service);
     let Some(present) = present else { return vec![Action::create(endpoints(key, labels, subsets))] };
-    if present.subsets.clone().unwrap_or_default() == subsets && present.metadata.labels.as_ref() == Some(&labels) {
+    if present.subsets.clone().unwrap_or_default() == subsets
+        && present.metadata.labels.as_ref() == Some(&labels)
+    {
         return Vec::new();
     }
     let mut changed = (*present).clone();
@@ -76,7 +78,8 @@ fn subsets(world: &World, service: &Service) -> Vec<EndpointSubset> {
             continue;
         }
         let subset = groups.entry(ports).or_default();
-        let list = if everyone || is_ready(&pod) { &mut subset.addresses } else { &mut subset.not_ready_addresses };
+        let list =
+            if everyone || is_ready(&pod) { &mut subset.addresses } else { &mut subset.not_ready_addresses };
         list.get_or_insert_default().push(address(service, &pod));
     }
     groups.into_iter().map(|(ports, subset)| EndpointSubset { ports: listed(&ports), ..subset }).collect()

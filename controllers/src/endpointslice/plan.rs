@@ -23,7 +23,8 @@ pub fn plan(world: &World, key: &ObjectKey, _: Timestamp) -> Vec<Action> {
         return Vec::new();
     }
     let mut present = world.endpoint_slices.by_index(SERVICE, &key.to_string());
-    present.retain(|slice| label(&slice.metadata, MANAGED_BY) == Some(MANAGER) && !is_deleting(&slice.metadata));
+    present
+        .retain(|slice| label(&slice.metadata, MANAGED_BY) == Some(MANAGER) && !is_deleting(&slice.metadata));
     let labels = labels(&service);
     let mut actions = Vec::new();
     for (group, members) in groups(world, &service) {

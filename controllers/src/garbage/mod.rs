@@ -19,7 +19,8 @@ use balsa_proto::client::ObjectKey;
 use crate::driver::Controller;
 use crate::world::{Change, World};
 
-pub const CONTROLLER: Controller = Controller { name: "garbage-collector-controller", workers: 20, keys, plan };
+pub const CONTROLLER: Controller =
+    Controller { name: "garbage-collector-controller", workers: 20, keys, plan };
 
 fn keys(world: &World, change: &Change) -> Vec<ObjectKey> {
     let Change::Graph(change) = change else { return Vec::new() };

@@ -107,7 +107,9 @@ fn propagation(world: &World, vertex: &Vertex, waited_for: bool) -> &'static str
 fn blocking_dependents(world: &World, vertex: &Vertex) -> usize {
     let blocks = |dependent: &Vertex| {
         let references = dependent.owners.iter();
-        references.filter(|owner| owner.uid == vertex.uid).any(|owner| owner.block_owner_deletion == Some(true))
+        references
+            .filter(|owner| owner.uid == vertex.uid)
+            .any(|owner| owner.block_owner_deletion == Some(true))
     };
     world.graph.dependents(&vertex.uid).iter().filter(|dependent| blocks(dependent)).count()
 }

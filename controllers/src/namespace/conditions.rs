@@ -57,8 +57,10 @@ fn deletion(content: &NamespaceContent) -> Finding {
         return fine("ContentDeleted", "All content successfully deleted, may be waiting on finalization");
     }
     let count = content.delete_failures.len();
-    let message =
-        format!("Failed to delete all resource types, {count} remaining: {}", content.delete_failures.join(", "));
+    let message = format!(
+        "Failed to delete all resource types, {count} remaining: {}",
+        content.delete_failures.join(", ")
+    );
     Finding { problem: true, reason: "ContentDeletionFailed", message }
 }
 
@@ -74,8 +76,10 @@ fn finalizers(content: &NamespaceContent) -> Finding {
     if content.finalizers.is_empty() {
         return fine("ContentHasNoFinalizers", "All content-preserving finalizers finished");
     }
-    let message =
-        format!("Some content in the namespace has finalizers remaining: {}", counted(&content.finalizers, "in"));
+    let message = format!(
+        "Some content in the namespace has finalizers remaining: {}",
+        counted(&content.finalizers, "in")
+    );
     Finding { problem: true, reason: "SomeFinalizersRemain", message }
 }
 

@@ -48,8 +48,7 @@ fn mask_of(settings: &Settings, cluster: &IpNet) -> u8 {
 }
 
 fn first_free(cluster: &IpNet, mask: u8, taken: &BTreeSet<IpNet>) -> Option<IpNet> {
-    let overlaps = |network: &IpNet| {
-        taken.iter().any(|other| other.contains(network) || network.contains(other))
-    };
+    let overlaps =
+        |network: &IpNet| taken.iter().any(|other| other.contains(network) || network.contains(other));
     cluster.subnets(mask).ok()?.find(|network| !overlaps(network))
 }

@@ -22,7 +22,9 @@ pub const CONTROLLER: Controller = Controller { name: "node-lifecycle-controller
 fn keys(world: &World, change: &Change) -> Vec<ObjectKey> {
     let name = match change {
         Change::Node(delta) => name_of(&delta.latest().metadata),
-        Change::Lease(delta) if delta.old.is_none() || delta.new.is_none() => name_of(&delta.latest().metadata),
+        Change::Lease(delta) if delta.old.is_none() || delta.new.is_none() => {
+            name_of(&delta.latest().metadata)
+        }
         Change::Pod(delta) => match &delta.new {
             Some(pod) if is_ready(pod) && is_silent(world, node_name(pod)) => node_name(pod),
             _ => return Vec::new(),

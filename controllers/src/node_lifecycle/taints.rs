@@ -21,11 +21,17 @@ pub fn corrected(node: &Node, now: Timestamp) -> Option<Vec<Taint>> {
     let present = node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
     let is_wanted =
         |taint: &Taint| wanted.iter().any(|(key, effect)| taint.key == *key && taint.effect == *effect);
-    let mut taints: Vec<_> = present.iter().filter(|taint| !is_ours(taint) || is_wanted(taint)).cloned().collect();
+    let mut taints: Vec<_> =
+        present.iter().filter(|taint| !is_ours(taint) || is_wanted(taint)).cloned().collect();
     for (key, effect) in &wanted {
         if !taints.iter().any(|taint| taint.key == *key && taint.effect == *effect) {
             let time_added = Some(api_time(now));
-            taints.push(Taint { key: (*key).to_owned(), effect: (*effect).to_owned(), value: None, time_added });
+            taints.push(Taint {
+                key: (*key).to_owned(),
+                effect: (*effect).to_owned(),
+                value: None,
+                time_added,
+            });
         }
     }
     (taints != present).then_some(taints)

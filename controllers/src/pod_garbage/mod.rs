@@ -13,7 +13,8 @@ use crate::object::{is_deleting, name_of};
 use crate::pod::{is_terminated, node_name};
 use crate::world::{Change, World};
 
-pub const CONTROLLER: Controller = Controller { name: "pod-garbage-collector-controller", workers: 1, keys, plan };
+pub const CONTROLLER: Controller =
+    Controller { name: "pod-garbage-collector-controller", workers: 1, keys, plan };
 
 fn keys(world: &World, change: &Change) -> Vec<ObjectKey> {
     let wakes = match change {

@@ -30,7 +30,17 @@ pub fn worst(pods: &[Arc<Pod>], related: &[Arc<Pod>], count: usize) -> Vec<Arc<P
 }
 
 /// What a pod is worth; the least valuable go first. The name makes the order total.
-type Value = (bool, u8, bool, i32, Reverse<usize>, Reverse<Option<Timestamp>>, Reverse<i32>, Reverse<Timestamp>, String);
+type Value = (
+    bool,
+    u8,
+    bool,
+    i32,
+    Reverse<usize>,
+    Reverse<Option<Timestamp>>,
+    Reverse<i32>,
+    Reverse<Timestamp>,
+    String,
+);
 
 fn value_of(pod: &Pod, neighbours: usize) -> Value {
     (

@@ -3,7 +3,7 @@
 use balsa_proto::client::{Client, Error, ObjectRef, Patch, SubresourceRef};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Binding, ObjectReference, Pod};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Status};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
 use super::snapshot::PodFacts;
@@ -22,23 +22,7 @@ pub async fn bind(client: &Client, facts: &PodFacts, node: &str) -> Result<(), E
         subresource: "binding".to_owned(),
         ..SubresourceRef::default()
     };
-    let body = BindingBody { api_version: "v1", kind: "Binding", binding: &binding(facts, node) };
-    client.create_subresource::<_, Status>(&target, &body.to_json()).await.map(drop)
-}
-
-struct BindingBody<'a> {
-    api_version: &'static str,
-    kind: &'static str,
-    binding: &'a Binding,
-}
-
-impl BindingBody<'_> {
-    fn to_json(&self) -> Value {
-        let mut body = serde_json::to_value(self.binding).expect("a binding is plain data");
-        body["apiVersion"] = json!(self.api_version);
-        body["kind"] = json!(self.kind);
-        body
-    }
+    client.create_subresource::<_, Value>(&target, &binding(facts, node)).await.map(drop)
 }
 
 fn binding(facts: &PodFacts, node: &str) -> Binding {
@@ -60,7 +44,8 @@ fn binding(facts: &PodFacts, node: &str) -> Binding {
 /// Tells in the pod's status why it waits; nothing is written when it tells already.
 pub async fn tell_unschedulable(client: &Client, pod: &Pod, message: &str) -> Result<(), Error> {
     let present = condition(pod, "PodScheduled");
-    if present.is_some_and(|present| present.status == "False" && present.message.as_deref() == Some(message)) {
+    if present.is_some_and(|present| present.status == "False" && present.message.as_deref() == Some(message))
+    {
         return Ok(());
     }
     let since = present.filter(|present| present.status == "False");

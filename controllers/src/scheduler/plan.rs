@@ -1,8 +1,8 @@
 //! One decision: filters, then scores. Free of I/O; chance comes in as a number.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::filter::{FILTERS, inter_pod_affinity, pod_topology_spread};
+use super::filter::{FILTERS, Filter, inter_pod_affinity, pod_topology_spread};
 use super::score::SCORES;
 use super::snapshot::{NodeInfo, PodFacts, Snapshot};
 
@@ -24,6 +24,8 @@ pub struct Unfit {
     pub reasons: BTreeMap<String, usize>,
     /// More pods on nodes may help.
     pub helped_by_pods: bool,
+    /// The filters that spoke.
+    pub filters: BTreeSet<&'static str>,
 }
 
 /// Chooses a node for the pod. `chance` breaks ties and rotates the nodes that are looked at first.
@@ -59,14 +61,20 @@ impl<'a> Cycle<'a> {
 fn feasible<'a>(cycle: &Cycle<'a>, chance: usize) -> Result<Vec<&'a NodeInfo>, Unfit> {
     let nodes: Vec<&NodeInfo> = cycle.snapshot.nodes().collect();
     let enough = enough_nodes(nodes.len());
-    let mut unfit = Unfit { nodes: nodes.len(), reasons: BTreeMap::new(), helped_by_pods: false };
+    let mut unfit = Unfit {
+        nodes: nodes.len(),
+        reasons: BTreeMap::new(),
+        helped_by_pods: false,
+        filters: BTreeSet::new(),
+    };
     let mut feasible = Vec::new();
     let start = if nodes.is_empty() { 0 } else { chance % nodes.len() };
     for node in nodes[start..].iter().chain(&nodes[..start]) {
         match against(cycle, node) {
             None => feasible.push(*node),
-            Some((reasons, helped_by_pods)) => {
-                unfit.helped_by_pods |= helped_by_pods;
+            Some((filter, reasons)) => {
+                unfit.helped_by_pods |= filter.helped_by_pods;
+                unfit.filters.insert(filter.name);
                 reasons.into_iter().for_each(|reason| *unfit.reasons.entry(reason).or_default() += 1);
             }
         }
@@ -78,10 +86,10 @@ fn feasible<'a>(cycle: &Cycle<'a>, chance: usize) -> Result<Vec<&'a NodeInfo>, U
 }
 
 /// The first filter's word against the node.
-fn against(cycle: &Cycle<'_>, node: &NodeInfo) -> Option<(Vec<String>, bool)> {
+fn against(cycle: &Cycle<'_>, node: &NodeInfo) -> Option<(&'static Filter, Vec<String>)> {
     FILTERS.iter().find_map(|filter| {
         let reasons = (filter.reasons_against)(cycle, node);
-        (!reasons.is_empty()).then_some((reasons, filter.helped_by_pods))
+        (!reasons.is_empty()).then_some((filter, reasons))
     })
 }
 
@@ -116,7 +124,8 @@ impl std::fmt::Display for Unfit {
         if self.nodes == 0 {
             return write!(out, "no nodes available to schedule pods");
         }
-        let mut reasons: Vec<_> = self.reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        let mut reasons: Vec<_> =
+            self.reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
         reasons.sort();
         write!(out, "0/{} nodes are available: {}.", self.nodes, reasons.join(", "))
     }

@@ -168,9 +168,10 @@ impl Scheduler {
                 self.queue.help(Help::Company);
             }
         } else if self.is_ours(pod) {
-            let assumed = self.snapshot.place_of(uid).is_some();
-            let same = delta.old.as_ref().is_some_and(|old| old.spec == pod.spec && old.metadata.labels == pod.metadata.labels);
-            if !assumed && !(same && self.queue.contains(&key)) {
+            let is_assumed = self.snapshot.place_of(uid).is_some();
+            let waits_unchanged =
+                self.queue.contains(&key) && delta.old.as_ref().is_some_and(|old| asks_same(old, pod));
+            if !is_assumed && !waits_unchanged {
                 self.queue.add(key, priority(pod));
             }
         } else {
@@ -192,7 +193,9 @@ impl Scheduler {
 
     fn decide(&mut self, permit: tokio::sync::OwnedSemaphorePermit) {
         let Some(key) = self.queue.pop(Instant::now()) else { return };
-        let Some(pod) = self.world.pods.find(&key).filter(|pod| node_name(pod).is_empty() && self.is_ours(pod)) else {
+        let Some(pod) =
+            self.world.pods.find(&key).filter(|pod| node_name(pod).is_empty() && self.is_ours(pod))
+        else {
             return self.queue.remove(&key);
         };
         let facts = Arc::new(PodFacts::new(pod));
@@ -200,6 +203,7 @@ impl Scheduler {
         match plan(&facts, &self.snapshot, self.decisions) {
             Ok(node) => self.bind(facts, node, permit),
             Err(unfit) => {
+                debug!(pod = %key, filters = ?unfit.filters, "fits nowhere");
                 self.queue.unschedulable(&key, unfit.helped_by_pods, Instant::now());
                 self.tell(facts, unfit.to_string(), permit);
             }
@@ -266,6 +270,11 @@ async fn sleep_until(moment: Option<Instant>) {
 
 fn priority(pod: &Pod) -> i32 {
     pod.spec.as_ref().and_then(|spec| spec.priority).unwrap_or(0)
+}
+
+/// Whether a decision on the one holds for the other: status patches, our own among them, change nothing.
+fn asks_same(old: &Pod, new: &Pod) -> bool {
+    old.spec == new.spec && old.metadata.labels == new.metadata.labels
 }
 
 /// Heartbeats change only times: they help nobody.

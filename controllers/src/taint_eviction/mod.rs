@@ -20,7 +20,11 @@ fn keys(world: &World, change: &Change) -> Vec<ObjectKey> {
         Change::Pod(delta) => {
             let pod = delta.latest();
             let node = world.nodes.get("", node_name(pod));
-            if node.is_some_and(|node| has_no_execute(&node)) { vec![key_of(&pod.metadata)] } else { Vec::new() }
+            if node.is_some_and(|node| has_no_execute(&node)) {
+                vec![key_of(&pod.metadata)]
+            } else {
+                Vec::new()
+            }
         }
         Change::Node(delta) if delta.new.as_ref().is_some_and(|node| has_no_execute(node)) => {
             let pods = world.pods.by_index(NODE, name_of(&delta.latest().metadata));

@@ -92,7 +92,7 @@ async fn feed_table<K: Tabled>(
             Event::Applied { new, .. } => {
                 let old = K::table(&world).apply(new.clone(), Timestamp::now());
                 Delta { old, new: Some(new) }
-            },
+            }
             Event::Deleted(last) => {
                 K::table(&world).remove(&last);
                 Delta { old: Some(last), new: None }

@@ -42,7 +42,12 @@ struct Rows<K> {
 impl<K: Resource> Table<K> {
     pub fn new(indexers: Vec<(&'static str, IndexFn<K>)>) -> Self {
         let rows = Rows { by_key: BTreeMap::new(), by_index: HashMap::new(), seen_revision: 0 };
-        Self { rows: RwLock::new(rows), indexers, changes: watch::Sender::new(0), whole: AtomicBool::new(false) }
+        Self {
+            rows: RwLock::new(rows),
+            indexers,
+            changes: watch::Sender::new(0),
+            whole: AtomicBool::new(false),
+        }
     }
 
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
@@ -76,7 +81,10 @@ impl<K: Resource> Table<K> {
     pub fn by_index(&self, index: &'static str, value: &str) -> Vec<Arc<K>> {
         let rows = self.rows.read();
         let keys = rows.by_index.get(&(index, value.to_owned()));
-        keys.into_iter().flatten().filter_map(|key| rows.by_key.get(key).map(|row| row.object.clone())).collect()
+        keys.into_iter()
+            .flatten()
+            .filter_map(|key| rows.by_key.get(key).map(|row| row.object.clone()))
+            .collect()
     }
 
     pub fn len(&self) -> usize {

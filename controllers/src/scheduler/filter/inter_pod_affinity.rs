@@ -67,9 +67,10 @@ fn reasons_against(cycle: &Cycle<'_>, node: &NodeInfo) -> Vec<String> {
     if !is_near(&terms.affinity, state, node) {
         return reason(true, "node(s) didn't match pod affinity rules");
     }
-    let too_near = terms.anti_affinity.iter().zip(&state.far).any(|(term, domains)| {
-        node.label(&term.topology_key).is_some_and(|value| domains.contains(value))
-    });
+    let too_near =
+        terms.anti_affinity.iter().zip(&state.far).any(|(term, domains)| {
+            node.label(&term.topology_key).is_some_and(|value| domains.contains(value))
+        });
     if too_near {
         return reason(true, "node(s) didn't match pod anti-affinity rules");
     }

@@ -21,7 +21,7 @@ pub struct Filter {
     pub helped_by_pods: bool,
 }
 
-pub const FILTERS: [Filter; 8] = [
+pub static FILTERS: [Filter; 8] = [
     node_unschedulable::FILTER,
     node_name::FILTER,
     taint_toleration::FILTER,

@@ -20,9 +20,11 @@ pub fn prepare(facts: &PodFacts, snapshot: &Snapshot) -> Counts {
 /// Domains are those of nodes that have every constraint's label and could take the pod.
 fn count(spread: &Spread, facts: &PodFacts, snapshot: &Snapshot) -> BTreeMap<String, i32> {
     let mut counts = BTreeMap::new();
-    let all_keys: Vec<_> = facts.terms.spread.iter().filter(|other| other.required == spread.required).collect();
+    let all_keys: Vec<_> =
+        facts.terms.spread.iter().filter(|other| other.required == spread.required).collect();
     for node in snapshot.nodes() {
-        if all_keys.iter().any(|other| node.label(&other.topology_key).is_none()) || !counts_here(spread, facts, node)
+        if all_keys.iter().any(|other| node.label(&other.topology_key).is_none())
+            || !counts_here(spread, facts, node)
         {
             continue;
         }
@@ -47,7 +49,8 @@ fn reasons_against(cycle: &Cycle<'_>, node: &NodeInfo) -> Vec<String> {
             let text = "node(s) didn't match pod topology spread constraints (missing required label)";
             return reason(true, text);
         };
-        let least = if counts.len() < spread.min_domains { 0 } else { counts.values().min().copied().unwrap_or(0) };
+        let least =
+            if counts.len() < spread.min_domains { 0 } else { counts.values().min().copied().unwrap_or(0) };
         let itself = i32::from(spread.selects(cycle.facts));
         let here = counts.get(value).copied().unwrap_or(0);
         if here + itself - least > spread.max_skew {

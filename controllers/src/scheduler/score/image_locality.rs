@@ -13,7 +13,8 @@ const MOST_BYTES: i64 = 1000 << 20;
 fn of(cycle: &Cycle<'_>, node: &NodeInfo) -> i64 {
     let Some(spec) = cycle.facts.spec() else { return 0 };
     let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
-    let images: Vec<String> = containers.filter_map(|container| container.image.as_deref().map(tagged)).collect();
+    let images: Vec<String> =
+        containers.filter_map(|container| container.image.as_deref().map(tagged)).collect();
     let present: i64 = images.iter().filter_map(|image| weighed_size(cycle, node, image)).sum();
     let most = MOST_BYTES * (images.len() as i64).max(1);
     BEST * (present.clamp(LEAST_BYTES, most) - LEAST_BYTES) / (most - LEAST_BYTES)

@@ -8,6 +8,8 @@ mod node_resources_fit;
 mod pod_topology_spread;
 mod taint_toleration;
 
+use tracing::trace;
+
 use super::plan::Cycle;
 use super::snapshot::NodeInfo;
 
@@ -34,7 +36,7 @@ pub enum Normalize {
     StretchLowerIsBetter,
 }
 
-pub const SCORES: [Score; 7] = [
+pub static SCORES: [Score; 7] = [
     taint_toleration::SCORE,
     node_affinity::SCORE,
     node_resources_fit::SCORE,
@@ -50,13 +52,17 @@ impl Score {
         let raw: Vec<i64> = nodes.iter().map(|node| (self.of)(cycle, node)).collect();
         let highest = raw.iter().copied().max().unwrap_or(0);
         let lowest = raw.iter().copied().min().unwrap_or(0);
-        raw.iter().map(|score| self.weight * self.normalize.apply(*score, lowest, highest)).collect()
+        let scores: Vec<i64> =
+            raw.iter().map(|score| self.weight * self.normalize.apply(*score, lowest, highest)).collect();
+        trace!(score = self.name, pod = %cycle.facts.key, ?scores);
+        scores
     }
 }
 
 impl Normalize {
     fn apply(&self, score: i64, lowest: i64, highest: i64) -> i64 {
-        let stretched = |distance: i64| if highest == lowest { 0 } else { BEST * distance / (highest - lowest) };
+        let stretched =
+            |distance: i64| if highest == lowest { 0 } else { BEST * distance / (highest - lowest) };
         match self {
             Normalize::AsIs => score,
             Normalize::HigherIsBetter if highest == 0 => 0,

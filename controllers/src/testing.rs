@@ -1,1 +1,0 @@
-//! A World and an apiserver in memory, for tests of plans.
