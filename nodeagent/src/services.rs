@@ -81,7 +81,7 @@ pub async fn start(
     };
     if config.services.pod_network {
         let mut nodes = Reflector::<Node>::new(client.clone(), Scope::default());
-        let network = Network::open(network_config(config), &mut nodes).await?;
+        let network = Network::open(network_config(config), &mut nodes)?;
         tasks.spawn(nodes.run(shutdown.clone()));
         tasks.spawn(network.run(shutdown.clone()));
     }
@@ -133,7 +133,7 @@ fn node_view(config: &Config) -> NodeView {
     }
 }
 
-fn network_config(config: &Config) -> NetworkConfig {
+pub(crate) fn network_config(config: &Config) -> NetworkConfig {
     let runtime_directory = match &config.runtime {
         RuntimeChoice::Endpoint(_) => PathBuf::from(STOCK_CNI_DIRECTORY),
         RuntimeChoice::Supervised(containerd) => containerd.cni_conf_dir.clone(),

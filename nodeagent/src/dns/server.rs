@@ -117,13 +117,9 @@ impl Handler {
         match self.zone.answer(&info.query.name().to_string(), record_type) {
             Answer::Foreign => self.forward(request.as_slice()).await,
             Answer::External { records, target } => self.chase(records, target, record_type).await,
-            Answer::Ours { code, records, additionals, soa } => Reply {
-                code,
-                is_authoritative: true,
-                answers: records,
-                authorities: soa.into_iter().collect(),
-                additionals,
-            },
+            Answer::Ours { code, records, additionals, authorities } => {
+                Reply { code, is_authoritative: true, answers: records, authorities, additionals }
+            }
         }
     }
 

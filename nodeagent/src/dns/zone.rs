@@ -32,7 +32,7 @@ pub enum Answer {
         code: ResponseCode,
         records: Vec<Record>,
         additionals: Vec<Record>,
-        soa: Option<Record>,
+        authorities: Vec<Record>,
     },
 }
 
@@ -186,7 +186,7 @@ impl Zone {
             }
             answers.push(records::srv(owner, target, port, count));
         }
-        Answer::Ours { code: ResponseCode::NoError, records: answers, additionals, soa: None }
+        Answer::Ours { code: ResponseCode::NoError, records: answers, additionals, authorities: Vec::new() }
     }
 
     /// Addresses that we do not know may well be known upstream.
@@ -224,7 +224,7 @@ impl Zone {
                 let server = records::fully_qualified(&format!("ns.dns.{}", self.domain));
                 let additionals = server.iter().map(|name| records::a(name, self.address)).collect();
                 let records = server.into_iter().map(|name| records::ns(owner, name)).collect();
-                Answer::Ours { code: ResponseCode::NoError, records, additionals, soa: None }
+                Answer::Ours { code: ResponseCode::NoError, records, additionals, authorities: Vec::new() }
             }
             _ => self.no_data(),
         }
@@ -289,7 +289,12 @@ impl Zone {
         if (asked != held && asked != RecordType::ANY) || records.is_empty() {
             return self.no_data();
         }
-        Answer::Ours { code: ResponseCode::NoError, records, additionals: Vec::new(), soa: None }
+        Answer::Ours {
+            code: ResponseCode::NoError,
+            records,
+            additionals: Vec::new(),
+            authorities: Vec::new(),
+        }
     }
 
     fn no_data(&self) -> Answer {
@@ -301,7 +306,12 @@ impl Zone {
     }
 
     fn no(&self, code: ResponseCode) -> Answer {
-        Answer::Ours { code, records: Vec::new(), additionals: Vec::new(), soa: self.soa() }
+        Answer::Ours {
+            code,
+            records: Vec::new(),
+            additionals: Vec::new(),
+            authorities: self.soa().into_iter().collect(),
+        }
     }
 
     /// Before the first listing is in, a missing name means nothing: a no would be cached by clients.
@@ -310,7 +320,12 @@ impl Zone {
     }
 
     fn not_yet(&self) -> Answer {
-        Answer::Ours { code: ResponseCode::ServFail, records: Vec::new(), additionals: Vec::new(), soa: None }
+        Answer::Ours {
+            code: ResponseCode::ServFail,
+            records: Vec::new(),
+            additionals: Vec::new(),
+            authorities: Vec::new(),
+        }
     }
 
     fn soa(&self) -> Option<Record> {

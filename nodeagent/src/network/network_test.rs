@@ -73,3 +73,55 @@ fn other_nodes_with_range_and_address_get_a_route() {
     let lines: Vec<String> = table.iter().map(|(range, via)| format!("{range} via {via}")).collect();
     assert_eq!(lines, ["10.244.1.0/24 via 192.168.1.2"]);
 }
+
+/// A network namespace that is entered by this thread alone.
+fn enter_fresh_namespace() -> bool {
+    use nix::sched::{CloneFlags, unshare};
+    unshare(CloneFlags::CLONE_NEWNET).is_ok()
+}
+
+fn ip(arguments: &str) -> String {
+    let output = std::process::Command::new("ip").args(arguments.split(' ')).output().expect("ip runs");
+    assert!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+#[test]
+fn routes_and_the_dns_address_reach_the_kernel() {
+    // A thread of its own: the namespace must not outlive the test on a thread that others use.
+    let worker = std::thread::spawn(|| {
+        if !enter_fresh_namespace() {
+            eprintln!("no network namespace (not root): the kernel was not asked");
+            return;
+        }
+        ip("link set lo up");
+        ip("link add eth0 type veth peer name other");
+        ip("addr add 192.168.1.1/24 dev eth0");
+        ip("link set eth0 up");
+        ip("link set other up");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+        runtime.block_on(async {
+            let table = |pairs: &[(&str, &str)]| -> routes::RouteTable {
+                let parse = |(range, via): &(&str, &str)| {
+                    (range.parse().expect("range"), via.parse().expect("address"))
+                };
+                pairs.iter().map(parse).collect()
+            };
+            let mut first = routes::Routes::open().expect("netlink");
+            first.look().await.expect("listed");
+            first
+                .apply(&table(&[("10.244.1.0/24", "192.168.1.2"), ("10.244.2.0/24", "192.168.1.3")]))
+                .await
+                .expect("set");
+            // A later run finds them and moves one, drops one.
+            let mut second = routes::Routes::open().expect("netlink");
+            second.look().await.expect("listed");
+            second.apply(&table(&[("10.244.1.0/24", "192.168.1.4")])).await.expect("changed");
+            super::ensure_local_address([10, 96, 0, 10].into()).await.expect("address");
+            super::ensure_local_address([10, 96, 0, 10].into()).await.expect("address, again");
+        });
+        assert_eq!(ip("route show proto 98").trim(), "10.244.1.0/24 via 192.168.1.4 dev eth0");
+        assert!(ip("addr show dev lo").contains("inet 10.96.0.10/32"));
+    });
+    worker.join().expect("worker");
+}

@@ -1,6 +1,6 @@
 //! Routes to the pod ranges of the other nodes.
 //!
-//! [`wanted`] is pure; [`Routes`] holds what the kernel has of ours and applies the difference.
+//! [`wanted`] is pure; [`Routes`] knows what the kernel has of ours and applies the difference.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -49,13 +49,17 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// Finds the routes that an earlier run left.
-    pub async fn open() -> Result<Self, Error> {
+    pub fn open() -> Result<Self, Error> {
         let (connection, handle, _) = rtnetlink::new_connection().map_err(Error::Netlink)?;
-        let connection = tokio::spawn(connection);
-        let listing = handle.route().get(RouteMessageBuilder::<Ipv4Addr>::new().build()).execute();
+        Ok(Self { handle, connection: tokio::spawn(connection), present: RouteTable::new() })
+    }
+
+    /// Finds our routes in the kernel, those of an earlier run included.
+    pub async fn look(&mut self) -> Result<(), Error> {
+        let listing = self.handle.route().get(RouteMessageBuilder::<Ipv4Addr>::new().build()).execute();
         let found: Vec<RouteMessage> = listing.try_collect().await.map_err(Error::ListRoutes)?;
-        Ok(Self { handle, connection, present: found.iter().filter_map(ours).collect() })
+        self.present = found.iter().filter_map(ours).collect();
+        Ok(())
     }
 
     /// Removes first, so that a range that moved to another node is never refused.

@@ -18,7 +18,7 @@ use super::{Error, NetworkConfig, masquerade, sysctl};
 use crate::proxy::apply_rules;
 
 const RETRY: Duration = Duration::from_secs(5);
-/// Routes that the kernel refused (for example because a link is down) are tried again this often.
+/// The kernel drops routes when a link goes down, so they are compared with it this often.
 const REVISIT: Duration = Duration::from_secs(60);
 
 pub struct Network {
@@ -33,10 +33,10 @@ pub struct Network {
 }
 
 impl Network {
-    /// Sets the kernel switches and finds the routes of an earlier run.
-    pub async fn open(config: NetworkConfig, nodes: &mut Reflector<Node>) -> Result<Self, Error> {
+    /// Sets the kernel switches.
+    pub fn open(config: NetworkConfig, nodes: &mut Reflector<Node>) -> Result<Self, Error> {
         sysctl::ensure()?;
-        let routes = Routes::open().await?;
+        let routes = Routes::open()?;
         let (ready, _) = watch::channel(false);
         Ok(Self {
             config,
@@ -70,8 +70,9 @@ impl Network {
                 continue;
             }
             match timeout(REVISIT, self.events.recv()).await {
+                Ok(Some(_)) => {}
                 Ok(None) => return,
-                Ok(Some(_)) | Err(_) => {}
+                Err(_) => self.routed = None,
             }
             // A burst is one sync; anything that comes during it is seen by the next.
             while self.events.try_recv().is_ok() {}
@@ -90,6 +91,7 @@ impl Network {
         if self.nodes.is_synced() {
             let wanted = routes::wanted(nodes.iter().map(AsRef::as_ref), &self.config.node_name);
             if self.routed.as_ref() != Some(&wanted) {
+                self.routes.look().await?;
                 self.routes.apply(&wanted).await?;
                 self.routed = Some(wanted);
             }
@@ -118,7 +120,9 @@ pub async fn remove(config: &NetworkConfig) -> Result<(), Error> {
         }
         _ => {}
     }
-    Routes::open().await?.apply(&RouteTable::new()).await?;
+    let mut routes = Routes::open()?;
+    routes.look().await?;
+    routes.apply(&RouteTable::new()).await?;
     apply_rules(masquerade::removal()).await.map_err(Error::Rules)
 }
 
