@@ -1,7 +1,6 @@
 //! The one binary of Balsa: each verb reads its flags and calls `run(config)` of a crate.
 
 mod down;
-mod image_tar;
 mod logging;
 mod shutdown;
 mod up;
@@ -9,6 +8,7 @@ mod up;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use balsa_nodeagent::image_archive::ImageArchiveArgs;
 use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
@@ -42,7 +42,7 @@ enum Verb {
     Nodeagent(Box<balsa_nodeagent::Args>),
     /// Make an image archive from one static binary.
     #[command(hide = true)]
-    ImageTar(image_tar::Args),
+    ImageTar(ImageArchiveArgs),
 }
 
 fn main() -> ExitCode {
@@ -73,7 +73,7 @@ async fn run(verb: Verb) -> Result<()> {
             up::run(args, shutdown).await
         }
         Verb::Down(args) => down::run(&args).await,
-        Verb::ImageTar(args) => image_tar::run(&args),
+        Verb::ImageTar(args) => balsa_nodeagent::image_archive::run(args).map_err(Into::into),
         Verb::Store(args) => {
             logging::init_json(&args.log_level);
             shutdown::on_signal(&shutdown)?;

@@ -36,6 +36,7 @@ pub mod dns;
 pub mod network;
 pub mod proxy;
 pub mod services;
+pub mod teardown;
 
 pub use args::Args;
 pub use config::Config;

@@ -19,7 +19,7 @@ pub fn ensure(settings: &Settings) -> Result<()> {
         cluster_domain: CLUSTER_DOMAIN.to_owned(),
         extra_sans: Vec::new(),
     };
-    let pki = Pki::ensure(&settings.pki_dir(), &options).context("prepare the cluster's certificates")?;
+    let pki = Pki::ensure(&settings.layout.pki_dir(), &options).context("prepare the cluster's certificates")?;
     let loopback = ["localhost".to_owned(), "127.0.0.1".to_owned()];
     pki.ensure_store(&settings.node_name, &loopback).context("prepare the store's certificates")?;
     let node_sans = [settings.node_name.clone(), settings.node_ip.to_string(), "127.0.0.1".to_owned()];
@@ -33,13 +33,13 @@ pub fn ensure(settings: &Settings) -> Result<()> {
 fn kubeconfigs(settings: &Settings, pki: &Pki) -> Result<()> {
     let server = settings.server_url();
     let admin = pki.ensure_client("admin", "kubernetes-admin", &["system:masters"])?;
-    pki.write_kubeconfig(&settings.kubeconfig(), &server, "kubernetes-admin", &admin)?;
+    pki.write_kubeconfig(&settings.layout.kubeconfig(), &server, "kubernetes-admin", &admin)?;
     for (component, user, groups) in COMPONENTS {
         let credential = pki.ensure_client(component, user, groups)?;
-        pki.write_kubeconfig(&settings.component_kubeconfig(component), &server, user, &credential)?;
+        pki.write_kubeconfig(&settings.layout.component_kubeconfig(component), &server, user, &credential)?;
     }
     let user = format!("system:node:{}", settings.node_name);
     let node = pki.ensure_client("kubelet-client", &user, &["system:nodes"])?;
-    pki.write_kubeconfig(&settings.component_kubeconfig("kubelet"), &server, &user, &node)?;
+    pki.write_kubeconfig(&settings.layout.component_kubeconfig("kubelet"), &server, &user, &node)?;
     Ok(())
 }

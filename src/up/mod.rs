@@ -6,6 +6,7 @@
 
 mod certificates;
 mod flags;
+pub mod layout;
 mod lock;
 mod node_ready;
 mod part;
@@ -27,9 +28,10 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> Result<()> {
     let started = Instant::now();
     let settings = Settings::resolve(args)?;
     preflight::check(&settings)?;
-    let _lock = lock::DataDirLock::acquire(&settings.data_dir)?;
+    let _lock = lock::DataDirLock::acquire(&settings.layout)?;
+    note_process(&settings).context("write the pid file")?;
     certificates::ensure(&settings)?;
-    println!("balsa {}: node {}, data in {}", env!("CARGO_PKG_VERSION"), settings.node_name, settings.data_dir.display());
+    println!("balsa {}: node {}, data in {}", env!("CARGO_PKG_VERSION"), settings.node_name, settings.layout.data_dir.display());
 
     let mut parts = Parts::new(started, shutdown.clone());
     let result = start(&settings, &mut parts, started).await;
@@ -67,15 +69,14 @@ async fn start(settings: &Settings, parts: &mut Parts, started: Instant) -> Resu
 
     let ready = node_ready::wait(settings);
     if parts.unless_ended(ready).await?.is_some() {
-        let kubeconfig = settings.kubeconfig();
+        let kubeconfig = settings.layout.kubeconfig();
         println!("the cluster is up after {:.2} s; use it with", started.elapsed().as_secs_f64());
         println!("  export KUBECONFIG={}", kubeconfig.display());
-        mark_ready(settings).context("note that the cluster is up")?;
     }
     Ok(())
 }
 
 /// The process id, for `balsa down`.
-fn mark_ready(settings: &Settings) -> std::io::Result<()> {
-    std::fs::write(settings.data_dir.join("balsa.pid"), format!("{}\n", std::process::id()))
+fn note_process(settings: &Settings) -> std::io::Result<()> {
+    std::fs::write(settings.layout.pid_file(), format!("{}\n", std::process::id()))
 }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::settings::Settings;
 
 pub async fn wait(settings: &Settings) -> Result<()> {
-    let config = ClientConfig::from_kubeconfig(&settings.kubeconfig(), "balsa-up")?;
+    let config = ClientConfig::from_kubeconfig(&settings.layout.kubeconfig(), "balsa-up")?;
     let scope = Scope { field_selector: format!("metadata.name={}", settings.node_name), ..Scope::default() };
     let mut reflector = Reflector::<Node>::new(Client::new(config)?, scope);
     let mut events = reflector.subscribe();

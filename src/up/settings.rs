@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
+
+use super::layout::Layout;
 
 /// The tenth address of the service range, where every stock cluster has its DNS.
 pub const CLUSTER_DNS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
@@ -55,7 +57,7 @@ pub struct Args {
 
 /// The arguments with nothing left open.
 pub struct Settings {
-    pub data_dir: PathBuf,
+    pub layout: Layout,
     pub node_name: String,
     pub node_ip: IpAddr,
     pub secure_port: u16,
@@ -67,15 +69,8 @@ pub struct Settings {
 
 impl Settings {
     pub fn resolve(args: Args) -> Result<Self> {
-        let data_dir = std::path::absolute(&args.data_dir).context("make --data-dir absolute")?;
-        // containerd's socket below it must fit a unix socket address (107 bytes).
-        ensure!(
-            data_dir.as_os_str().len() <= 60,
-            "--data-dir {} is too long: the sockets below it would not fit; use a path of at most 60 bytes",
-            data_dir.display()
-        );
         Ok(Self {
-            data_dir,
+            layout: Layout::under(&args.data_dir)?,
             node_name: args.node_name.map_or_else(host_name, Ok)?.to_lowercase(),
             node_ip: args.node_ip.unwrap_or_else(default_route_address),
             secure_port: args.secure_port,
@@ -86,18 +81,10 @@ impl Settings {
         })
     }
 
-    pub fn pki_dir(&self) -> PathBuf {
-        self.data_dir.join("pki")
-    }
-
-    /// The administrator's.
-    pub fn kubeconfig(&self) -> PathBuf {
-        self.data_dir.join("kubeconfig")
-    }
-
-    /// A component's own, with its own identity.
-    pub fn component_kubeconfig(&self, component: &str) -> PathBuf {
-        self.pki_dir().join(format!("{component}.kubeconfig"))
+    /// Whether this machine's processes are the only ones of the cluster: its store is inside, and its data directory
+    /// is locked. Leader election would then only delay a start after a crash.
+    pub fn is_alone(&self) -> bool {
+        self.etcd_servers.is_none()
     }
 
     pub fn server_url(&self) -> String {

@@ -43,10 +43,10 @@ impl Cluster {
     }
 
     fn make_busybox_image(&self) -> Result<()> {
-        let images = self.data_dir().join("images");
+        let images = self.data_dir().join("node/runtime/images");
         std::fs::create_dir_all(&images).context("make the image folder")?;
         let status = Command::new(binary("balsa")?)
-            .args(["image-tar", "--rootfs-binary", "/bin/busybox", "--name", "balsa.local/busybox:latest", "--output"])
+            .args(["image-tar", "--program", "/bin/busybox", "--name", "balsa.local/busybox:latest", "--name", "balsa.local/busybox:1", "--output"])
             .arg(images.join("busybox.tar"))
             .status()
             .context("build the busybox image")?;
