@@ -11,15 +11,17 @@
 //! After a crash the removal starts over from `compact_finished`; a second pass over a window finds less to do.
 //! Apply never depends on how far the removal is.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
-use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use super::codec::{self, Kind, Record};
 use super::limits::{COMPACTION_PAUSE, COMPACTION_STEP_RECORDS};
 use super::load::COMPACT_FINISHED;
-use super::read::{corrupt, log_record};
 use super::Mvcc;
+use super::read::{corrupt, log_record};
 use crate::backend::{Backend, BackendError, Column, View, WriteBatch};
 use crate::revision::Revision;
 
@@ -110,32 +112,47 @@ pub struct Job {
     pub target: i64,
 }
 
-/// The removal thread. Ends when this is dropped.
+/// The removal thread. Dropping this stops it after the step at hand and waits for that, so that whoever opens the same
+/// state next finds it closed.
 #[derive(Debug)]
 pub struct Remover {
-    jobs: mpsc::Sender<Job>,
-    alive: Arc<()>,
+    /// `None` only while this is dropped: the thread ends when nobody can send.
+    jobs: Option<mpsc::Sender<Job>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Remover {
     pub fn spawn(mvcc: Mvcc) -> std::io::Result<Self> {
         let (jobs, inbox) = mpsc::channel();
-        let alive = Arc::new(());
-        let owner = Arc::downgrade(&alive);
-        std::thread::Builder::new().name("compaction".into()).spawn(move || run(&mvcc, &inbox, &owner))?;
-        Ok(Self { jobs, alive })
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread = std::thread::Builder::new().name("compaction".into()).spawn(move || run(&mvcc, &inbox, &stopped))?;
+        Ok(Self { jobs: Some(jobs), stop, thread: Some(thread) })
     }
 
     pub fn start(&self, job: Job) {
-        debug_assert!(Arc::strong_count(&self.alive) > 0);
-        // The thread ends only on a broken disk, which it has reported; the next start resumes the removal.
-        let _ = self.jobs.send(job);
+        if let Some(jobs) = &self.jobs {
+            // The thread ends only on a broken disk, which it has reported; the next start resumes the removal.
+            let _ = jobs.send(job);
+        }
     }
 }
 
-fn run(mvcc: &Mvcc, inbox: &mpsc::Receiver<Job>, owner: &Weak<()>) {
+impl Drop for Remover {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has said so.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(mvcc: &Mvcc, inbox: &mpsc::Receiver<Job>, stop: &AtomicBool) {
     while let Ok(job) = inbox.recv() {
-        match remove(&job, owner) {
+        match remove(&job, stop) {
             Ok(true) => mvcc.compaction_done(job.target),
             Ok(false) => return,
             Err(error) => {
@@ -146,12 +163,12 @@ fn run(mvcc: &Mvcc, inbox: &mpsc::Receiver<Job>, owner: &Weak<()>) {
     }
 }
 
-/// False if the owner went away first.
-fn remove(job: &Job, owner: &Weak<()>) -> Result<bool, BackendError> {
-    let started = std::time::Instant::now();
+/// False if it was stopped first.
+fn remove(job: &Job, stop: &AtomicBool) -> Result<bool, BackendError> {
+    let started = Instant::now();
     let mut compaction = Compaction::new(job.finished, job.target);
     while !compaction.step(&*job.backend)? {
-        if owner.strong_count() == 0 {
+        if stop.load(Ordering::Relaxed) {
             return Ok(false);
         }
         std::thread::sleep(pause(started.elapsed()));

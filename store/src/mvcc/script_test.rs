@@ -13,13 +13,13 @@
 //! | `reopen` | closes the state and opens it again |
 //! | `checkpoint`, `install` | takes a checkpoint; replaces the state by it |
 
-use std::collections::BTreeMap;
+#[path = "script_syntax.rs"]
+mod script_syntax;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use balsa_proto::etcd::etcdserverpb as pb;
-use balsa_proto::etcd::mvccpb::KeyValue;
 use balsa_proto::store::{Command, CommandBatch, command::Op};
 use bytes::Bytes;
 
@@ -27,21 +27,27 @@ use crate::apply::{Applier, AppliedPosition, ApplyOptions, Reply};
 use crate::backend::{Backend, Column, MemoryBackend, RocksBackend};
 use crate::error::Error;
 use crate::lease::Lessor;
-use crate::mvcc::codec::{self, Kind, Record};
 use crate::mvcc::Mvcc;
+use crate::mvcc::codec::{self, Kind, Record};
+use script_syntax::{Request, Show, parse};
+
+/// Opens the state in a folder, given what was open there before.
+type Open<'a> = &'a mut dyn FnMut(&Path, Option<Arc<dyn Backend>>) -> Arc<dyn Backend>;
 
 #[test]
 fn scripts_on_memory() {
-    let mut kept: BTreeMap<PathBuf, Arc<dyn Backend>> = BTreeMap::new();
-    run_all(&mut |root| kept.entry(root.to_path_buf()).or_insert_with(|| Arc::new(MemoryBackend::new())).clone());
+    run_all(&mut |_, previous| previous.unwrap_or_else(|| Arc::new(MemoryBackend::new())));
 }
 
 #[test]
 fn scripts_on_rocks() {
-    run_all(&mut |root| Arc::new(RocksBackend::open(root).expect("the folder is writable")));
+    run_all(&mut |root, previous| {
+        drop(previous);
+        Arc::new(RocksBackend::open(root).expect("the folder is writable"))
+    });
 }
 
-fn run_all(open: &mut dyn FnMut(&Path) -> Arc<dyn Backend>) {
+fn run_all(open: Open<'_>) {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/mvcc");
     let mut scripts: Vec<_> = std::fs::read_dir(&dir).expect("testdata is there").map(|e| e.expect("readable").path()).collect();
     scripts.sort();
@@ -70,22 +76,21 @@ struct Machine {
 }
 
 impl Machine {
-    fn open(root: &Path, open: &mut dyn FnMut(&Path) -> Arc<dyn Backend>) -> Self {
+    fn open(root: &Path, open: Open<'_>) -> Self {
         let mut machine = Self { root: root.into(), state: None, log_index: 0, open: None, checkpoints: 0 };
         machine.reopen(open);
         machine
     }
 
-    fn reopen(&mut self, open: &mut dyn FnMut(&Path) -> Arc<dyn Backend>) {
-        self.state = None;
-        // The removal thread of the old state may hold the backend for one more step.
-        let backend = open(&self.root.join("state"));
+    fn reopen(&mut self, open: Open<'_>) {
+        let previous = self.state.take().map(|(_, mvcc, _)| mvcc.version().backend.clone());
+        let backend = open(&self.root.join("state"), previous);
         let (applier, mvcc, _, lessor) = Applier::open(backend, ApplyOptions::default()).expect("opens");
         self.log_index = applier.applied_index();
         self.state = Some((applier, mvcc, lessor));
     }
 
-    fn run(&mut self, text: &str, open: &mut dyn FnMut(&Path) -> Arc<dyn Backend>) -> String {
+    fn run(&mut self, text: &str, open: Open<'_>) -> String {
         let mut out = String::new();
         for line in text.lines() {
             if line.is_empty() || line.starts_with('#') {
@@ -98,7 +103,7 @@ impl Machine {
         out
     }
 
-    fn step(&mut self, command: &str, open: &mut dyn FnMut(&Path) -> Arc<dyn Backend>) -> String {
+    fn step(&mut self, command: &str, open: Open<'_>) -> String {
         let words: Vec<&str> = command.split_whitespace().collect();
         match words[0] {
             "begin" => {
@@ -133,8 +138,8 @@ impl Machine {
             }
             "dump" => dump(&*self.mvcc().version().backend),
             "get" if self.open.is_none() => {
-                let answer = self.mvcc().range(&range_request(&words[1..]));
-                answer.map_or_else(failed, |response| range_text(&response))
+                let Request::Range(request) = parse(command, SHOW) else { unreachable!("it says get") };
+                self.mvcc().range(&request).map_or_else(failed, |response| SHOW.range(&response))
             }
             "lease" => {
                 let id = words[1].parse().expect("a lease id");
@@ -144,7 +149,7 @@ impl Machine {
                 }
             }
             _ => {
-                let op = parse_op(command);
+                let op = op(command);
                 match &mut self.open {
                     Some(ops) => {
                         ops.push(op);
@@ -174,178 +179,37 @@ impl Machine {
         let command = |op| Command { request_id: 1, unix_ms: 0, op: Some(op) };
         let batch = CommandBatch { commands: ops.into_iter().map(command).collect() };
         let replies = self.state().0.apply(&[(position, batch)]).expect("applies");
-        replies.into_iter().flatten().map(|reply| reply.map_or_else(failed, |reply| reply_text(&reply))).collect()
+        replies.into_iter().flatten().map(|reply| reply.map_or_else(failed, |reply| text(&reply))).collect()
     }
 }
+
+/// Revisions as they are.
+const SHOW: Show = Show { base: 1 };
 
 fn failed(error: Error) -> String {
     format!("error {error:?}\n")
 }
 
-fn option<'a>(words: &[&'a str], name: &str) -> Option<&'a str> {
-    words.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
-}
-
-fn number(words: &[&str], name: &str) -> i64 {
-    option(words, name).map_or(0, |word| word.parse().expect("a number"))
-}
-
-fn positional<'a>(words: &[&'a str]) -> Vec<&'a str> {
-    const FLAGS: [&str; 5] = ["prev_kv", "ignore_value", "ignore_lease", "keys_only", "count_only"];
-    words.iter().filter(|word| !word.contains('=') && !FLAGS.contains(word)).copied().collect()
-}
-
-/// `\0` stands for the zero byte.
-fn key(word: &str) -> Bytes {
-    word.replace("\\0", "\0").into_bytes().into()
-}
-
-fn range_request(words: &[&str]) -> pb::RangeRequest {
-    let keys = positional(words);
-    pb::RangeRequest {
-        key: key(keys[0]),
-        range_end: keys.get(1).map(|end| key(end)).unwrap_or_default(),
-        limit: number(words, "limit"),
-        revision: number(words, "rev"),
-        sort_order: option(words, "order").map_or(0, |order| if order == "desc" { 2 } else { 1 }),
-        sort_target: match option(words, "by") {
-            None | Some("key") => 0,
-            Some("version") => 1,
-            Some("create") => 2,
-            Some("mod") => 3,
-            Some("value") => 4,
-            Some(other) => panic!("no such target: {other}"),
-        },
-        keys_only: words.contains(&"keys_only"),
-        count_only: words.contains(&"count_only"),
-        min_mod_revision: number(words, "min_mod"),
-        max_mod_revision: number(words, "max_mod"),
-        min_create_revision: number(words, "min_create"),
-        max_create_revision: number(words, "max_create"),
-        ..pb::RangeRequest::default()
+fn op(command: &str) -> Op {
+    match parse(command, SHOW) {
+        Request::Put(request) => Op::Put(request),
+        Request::DeleteRange(request) => Op::DeleteRange(request),
+        Request::Txn(request) => Op::Txn(request),
+        Request::Compaction(request) => Op::Compaction(request),
+        Request::LeaseGrant(request) => Op::LeaseGrant(request),
+        Request::LeaseRevoke(request) => Op::LeaseRevoke(request),
+        Request::Range(_) => panic!("a read is no command: {command}"),
     }
 }
 
-fn parse_op(command: &str) -> Op {
-    let words: Vec<&str> = command.split_whitespace().collect();
-    let args = &words[1..];
-    let id = |at: usize| args[at].parse().expect("a number");
-    match words[0] {
-        "put" => Op::Put(put_request(args)),
-        "del" => Op::DeleteRange(delete_request(args)),
-        "txn" => Op::Txn(txn_request(command)),
-        "compact" => Op::Compaction(pb::CompactionRequest { revision: id(0), physical: false }),
-        "grant" => Op::LeaseGrant(pb::LeaseGrantRequest { id: id(0), ttl: id(1) }),
-        "revoke" => Op::LeaseRevoke(pb::LeaseRevokeRequest { id: id(0) }),
-        other => panic!("no such command: {other}"),
-    }
-}
-
-fn put_request(words: &[&str]) -> pb::PutRequest {
-    let args = positional(words);
-    pb::PutRequest {
-        key: key(args[0]),
-        value: args.get(1).map(|value| key(value)).unwrap_or_default(),
-        lease: number(words, "lease"),
-        prev_kv: words.contains(&"prev_kv"),
-        ignore_value: words.contains(&"ignore_value"),
-        ignore_lease: words.contains(&"ignore_lease"),
-    }
-}
-
-fn delete_request(words: &[&str]) -> pb::DeleteRangeRequest {
-    let args = positional(words);
-    let range_end = args.get(1).map(|end| key(end)).unwrap_or_default();
-    pb::DeleteRangeRequest { key: key(args[0]), range_end, prev_kv: words.contains(&"prev_kv") }
-}
-
-fn txn_request(command: &str) -> pb::TxnRequest {
-    let mut request = pb::TxnRequest::default();
-    for clause in command.trim_start_matches("txn").split(';') {
-        let words: Vec<&str> = clause.split_whitespace().collect();
-        match words.first() {
-            Some(&"if") => request.compare.push(compare(&words[1..])),
-            Some(&"then") => request.success.push(operation(&words[1..])),
-            Some(&"else") => request.failure.push(operation(&words[1..])),
-            _ => panic!("no such clause: {clause}"),
-        }
-    }
-    request
-}
-
-fn compare(words: &[&str]) -> pb::Compare {
-    use pb::compare::TargetUnion;
-    let value = || words[3].parse().expect("a number");
-    let (target, union) = match words[0] {
-        "version" => (0, TargetUnion::Version(value())),
-        "create" => (1, TargetUnion::CreateRevision(value())),
-        "mod" => (2, TargetUnion::ModRevision(value())),
-        "value" => (3, TargetUnion::Value(key(words[3]))),
-        "lease" => (4, TargetUnion::Lease(value())),
-        other => panic!("no such target: {other}"),
-    };
-    let result = ["=", ">", "<", "!="].iter().position(|sign| *sign == words[2]).expect("an operator") as i32;
-    pb::Compare { result, target, key: key(words[1]), target_union: Some(union), ..pb::Compare::default() }
-}
-
-fn operation(words: &[&str]) -> pb::RequestOp {
-    use pb::request_op::Request;
-    let request = match words[0] {
-        "put" => Request::RequestPut(put_request(&words[1..])),
-        "get" => Request::RequestRange(range_request(&words[1..])),
-        "del" => Request::RequestDeleteRange(delete_request(&words[1..])),
-        other => panic!("no such operation: {other}"),
-    };
-    pb::RequestOp { request: Some(request) }
-}
-
-fn text(bytes: &[u8]) -> String {
-    bytes.escape_ascii().to_string()
-}
-
-fn row_text(row: &KeyValue) -> String {
-    let lease = if row.lease == 0 { String::new() } else { format!(" lease={}", row.lease) };
-    let (key, value) = (text(&row.key), text(&row.value));
-    format!("  {key}={value} create={} mod={} version={}{lease}\n", row.create_revision, row.mod_revision, row.version)
-}
-
-fn range_text(response: &pb::RangeResponse) -> String {
-    let mut out: String = response.kvs.iter().map(row_text).collect();
-    let more = if response.more { " more" } else { "" };
-    writeln!(out, "count={}{more} rev={}", response.count, revision(&response.header)).expect("strings take everything");
-    out
-}
-
-fn revision(header: &Option<pb::ResponseHeader>) -> i64 {
-    header.as_ref().expect("a header").revision
-}
-
-fn reply_text(reply: &Reply) -> String {
+fn text(reply: &Reply) -> String {
     match reply {
-        Reply::Put(put) => {
-            let prev: String = put.prev_kv.iter().map(row_text).collect();
-            format!("{prev}put rev={}\n", revision(&put.header))
-        }
-        Reply::DeleteRange(delete) => {
-            let prev: String = delete.prev_kvs.iter().map(row_text).collect();
-            format!("{prev}deleted={} rev={}\n", delete.deleted, revision(&delete.header))
-        }
-        Reply::Txn(txn) => {
-            let mut out = String::new();
-            for response in &txn.responses {
-                use pb::response_op::Response;
-                out.push_str(&match response.response.clone().expect("a response") {
-                    Response::ResponseRange(range) => range_text(&range),
-                    Response::ResponsePut(put) => reply_text(&Reply::Put(put)),
-                    Response::ResponseDeleteRange(delete) => reply_text(&Reply::DeleteRange(delete)),
-                    Response::ResponseTxn(txn) => reply_text(&Reply::Txn(txn)),
-                });
-            }
-            format!("{out}succeeded={} rev={}\n", txn.succeeded, revision(&txn.header))
-        }
-        Reply::Compaction(compaction) => format!("compacted rev={}\n", revision(&compaction.header)),
-        Reply::LeaseGrant(grant) => format!("granted id={} ttl={} rev={}\n", grant.id, grant.ttl, revision(&grant.header)),
-        Reply::LeaseRevoke(revoke) => format!("revoked rev={}\n", revision(&revoke.header)),
+        Reply::Put(response) => SHOW.put(response),
+        Reply::DeleteRange(response) => SHOW.delete(response),
+        Reply::Txn(response) => SHOW.txn(response),
+        Reply::Compaction(response) => SHOW.compaction(response),
+        Reply::LeaseGrant(response) => SHOW.grant(response),
+        Reply::LeaseRevoke(response) => SHOW.revoke(response),
         Reply::Done => "done\n".into(),
     }
 }
@@ -370,7 +234,7 @@ fn dump(backend: &dyn Backend) -> String {
                 Column::Kv => codec::parse_kv_key(&at).expect("a key"),
                 _ => (record.payload.to_vec(), codec::parse_log_key(&at).expect("a revision")),
             };
-            writeln!(out, "  {} {revision} {kind} {}", column.name(), text(&key)).expect("strings take everything");
+            writeln!(out, "  {} {revision} {kind} {}", column.name(), key.escape_ascii()).expect("strings take everything");
         }
     }
     out
