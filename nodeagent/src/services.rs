@@ -143,5 +143,6 @@ pub(crate) fn network_config(config: &Config) -> NetworkConfig {
         cni_config_directory: config.services.cni_conf_dir.clone().unwrap_or(runtime_directory),
         cni_state_directory: config.root_dir.join("pod-addresses"),
         cluster_cidr: config.services.cluster_cidr,
+        dns_address: dns_address(config),
     }
 }

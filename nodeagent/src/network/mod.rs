@@ -32,6 +32,8 @@ pub struct NetworkConfig {
     pub cni_state_directory: PathBuf,
     /// `--cluster-cidr`: traffic inside of it is never masqueraded. None: the node's own pod range.
     pub cluster_cidr: Option<Ipv4Net>,
+    /// The address on `lo` that cluster DNS answers on, for [`remove`].
+    pub dns_address: Option<Ipv4Addr>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +69,10 @@ pub enum Error {
     },
     #[error("cannot add the address {0} to the loopback interface")]
     AddAddress(Ipv4Addr, #[source] rtnetlink::Error),
+    #[error("cannot remove the address {0} from the loopback interface")]
+    RemoveAddress(Ipv4Addr, #[source] rtnetlink::Error),
+    #[error("cannot remove the bridge of the pod network")]
+    RemoveBridge(#[source] rtnetlink::Error),
     #[error("cannot set the rules of the pod network")]
     Rules(#[source] crate::proxy::Error),
 }

@@ -15,6 +15,7 @@ fn config() -> NetworkConfig {
         cni_config_directory: PathBuf::from("/etc/cni/net.d"),
         cni_state_directory: PathBuf::from("/var/lib/balsa/cni"),
         cluster_cidr: None,
+        dns_address: None,
     }
 }
 
@@ -122,6 +123,18 @@ fn routes_and_the_dns_address_reach_the_kernel() {
         });
         assert_eq!(ip("route show proto 98").trim(), "10.244.1.0/24 via 192.168.1.4 dev eth0");
         assert!(ip("addr show dev lo").contains("inet 10.96.0.10/32"));
+        ip("link add balsa0 type bridge");
+        let directory = tempfile::tempdir().expect("directory");
+        let config = NetworkConfig {
+            cni_config_directory: directory.path().to_owned(),
+            dns_address: Some([10, 96, 0, 10].into()),
+            ..config()
+        };
+        // Twice: what is gone already is no error.
+        runtime.block_on(super::remove(&config)).expect("removed");
+        runtime.block_on(super::remove(&config)).expect("removed, again");
+        assert_eq!(ip("route show proto 98"), "");
+        assert!(!ip("addr show dev lo").contains("10.96.0.10") && !ip("link show").contains("balsa0"));
     });
     worker.join().expect("worker");
 }

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::cni::{self, Wiring};
 use super::routes::{self, RouteTable, Routes};
-use super::{Error, NetworkConfig, masquerade, sysctl};
+use super::{Error, NetworkConfig, address, masquerade, sysctl};
 use crate::proxy::apply_rules;
 
 const RETRY: Duration = Duration::from_secs(5);
@@ -111,7 +111,7 @@ impl Network {
     }
 }
 
-/// Takes the CNI file, the rules and the routes away; the bridge goes with its last pod.
+/// Takes everything away that this module and the CNI plugins made; the pods must be gone before.
 pub async fn remove(config: &NetworkConfig) -> Result<(), Error> {
     let path = config.cni_config_directory.join(cni::FILE_NAME);
     match std::fs::remove_file(&path) {
@@ -123,6 +123,10 @@ pub async fn remove(config: &NetworkConfig) -> Result<(), Error> {
     let mut routes = Routes::open()?;
     routes.look().await?;
     routes.apply(&RouteTable::new()).await?;
+    address::remove_bridge().await?;
+    if let Some(address) = config.dns_address {
+        address::remove_local_address(address).await?;
+    }
     apply_rules(masquerade::removal()).await.map_err(Error::Rules)
 }
 
