@@ -188,6 +188,10 @@ impl Actor {
     ) -> Result<Option<Awaited>, ActError> {
         let result = object.create(&self.client).await;
         self.announce(announce, result.as_ref().map(|written| &written.key));
+        if let Some(owner) = announce.and_then(|announce| announce.regarding.uid.as_deref()) {
+            let failure = result.as_ref().err().map(ToString::to_string);
+            self.world.findings.set_create_failure(owner, failure);
+        }
         match result {
             // Nothing can be created in a namespace that is going away; the namespace controller has the word.
             Err(error) if error.is_namespace_terminating() => Ok(None),

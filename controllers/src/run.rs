@@ -89,7 +89,18 @@ pub async fn run_controllers(
     ready: oneshot::Sender<()>,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    let client = Client::new(config.client).map_err(|source| Error::Client { source })?;
+    let client = Client::new(config.client.clone()).map_err(|source| Error::Client { source })?;
+    run_with(client, config, ready, shutdown).await;
+    Ok(())
+}
+
+/// The same over a client that is there already.
+pub(crate) async fn run_with(
+    client: Client,
+    config: ControllersConfig,
+    ready: oneshot::Sender<()>,
+    shutdown: CancellationToken,
+) {
     let world = Arc::new(World::new(config.settings));
     let driver = Arc::new(Driver::new(world.clone(), config.controllers));
     let (changes, inbox) = mpsc::channel(CHANGES_QUEUED);
@@ -108,7 +119,6 @@ pub async fn run_controllers(
         .await;
     }
     dispatcher.abort();
-    Ok(())
 }
 
 /// Starts all feeds and waits until they have shown what exists. False at shutdown.

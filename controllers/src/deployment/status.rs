@@ -10,7 +10,7 @@ use super::fleet::{Fleet, Ship, spec_replicas};
 use super::strategy::{is_paused, max_unavailable, progress_deadline_seconds, replicas};
 use crate::action::Action;
 use crate::object::{api_time, name_of, plus_seconds, time_until};
-use crate::replicaset::nonzero;
+use crate::replicaset::{REPLICA_FAILURE, nonzero};
 
 /// What the plan knows about the rollout besides the counts.
 pub enum Progress {
@@ -32,6 +32,7 @@ pub fn plan(deployment: &Deployment, fleet: &Fleet, progress: Progress, now: Tim
     let mut status = counts(deployment, fleet);
     set_available(deployment, &mut status, now);
     set_paused(deployment, &mut status, now);
+    set_replica_failure(fleet, &mut status, now);
     match progress {
         Progress::Unjudged => {}
         Progress::Judged => judge(deployment, fleet, &mut status, now),
@@ -91,6 +92,21 @@ fn set_available(deployment: &Deployment, status: &mut DeploymentStatus, now: Ti
     put(status, condition);
 }
 
+/// Passes on why a set cannot create pods; the new set's word first.
+fn set_replica_failure(fleet: &Fleet, status: &mut DeploymentStatus, now: Timestamp) {
+    let sets = fleet.new.iter().chain(&fleet.old);
+    let mut conditions =
+        sets.flat_map(|ship| ship.set.status.iter().flat_map(|status| status.conditions.iter().flatten()));
+    match conditions.find(|condition| condition.type_ == REPLICA_FAILURE) {
+        Some(failure) => {
+            let reason = failure.reason.as_deref().unwrap_or_default();
+            let message = failure.message.clone().unwrap_or_default();
+            put(status, condition(REPLICA_FAILURE, &failure.status, reason, message, now));
+        }
+        None => remove(status, REPLICA_FAILURE),
+    }
+}
+
 /// A pause is told, and its end restarts the clock.
 fn set_paused(deployment: &Deployment, status: &mut DeploymentStatus, now: Timestamp) {
     let reason = progressing(status).and_then(|condition| condition.reason.clone());
@@ -108,8 +124,7 @@ fn set_paused(deployment: &Deployment, status: &mut DeploymentStatus, now: Times
 
 fn judge(deployment: &Deployment, fleet: &Fleet, status: &mut DeploymentStatus, now: Timestamp) {
     if progress_deadline_seconds(deployment).is_none() {
-        status.conditions.iter_mut().for_each(|all| all.retain(|condition| condition.type_ != PROGRESSING));
-        return;
+        return remove(status, PROGRESSING);
     }
     let reason = progressing(status).and_then(|condition| condition.reason.as_deref());
     // A finished rollout stays finished when a pod is lost later.
@@ -181,6 +196,10 @@ fn condition(
         last_update_time: Some(api_time(now)),
         last_transition_time: Some(api_time(now)),
     }
+}
+
+fn remove(status: &mut DeploymentStatus, type_: &str) {
+    status.conditions.iter_mut().for_each(|all| all.retain(|condition| condition.type_ != type_));
 }
 
 /// Sets a condition, unless one with the same status and reason is there: then nothing happened.

@@ -9,14 +9,14 @@ mod rank_test;
 mod status;
 
 pub use plan::plan;
-pub use status::nonzero;
+pub use status::{REPLICA_FAILURE, nonzero};
 
 use balsa_proto::client::ObjectKey;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::driver::Controller;
-use crate::object::{controller_key, controller_of, key_of, namespace_of};
+use crate::object::{controller_key, controller_of, key_of, namespace_of, uid_of};
 use crate::selector::matches;
 use crate::world::{Change, World};
 
@@ -24,7 +24,12 @@ pub const CONTROLLER: Controller = Controller { name: "replicaset-controller", w
 
 fn keys(world: &World, change: &Change) -> Vec<ObjectKey> {
     match change {
-        Change::ReplicaSet(delta) => vec![key_of(&delta.latest().metadata)],
+        Change::ReplicaSet(delta) => {
+            if delta.new.is_none() {
+                world.findings.set_create_failure(uid_of(&delta.latest().metadata), None);
+            }
+            vec![key_of(&delta.latest().metadata)]
+        }
         Change::Pod(delta) => {
             let mut keys: Vec<_> =
                 delta.states().filter_map(|pod| controller_key::<ReplicaSet>(&pod.metadata)).collect();

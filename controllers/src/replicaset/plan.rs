@@ -11,7 +11,7 @@ use super::{rank, status};
 use crate::action::Action;
 use crate::claim::claim;
 use crate::limits::BURST_REPLICAS;
-use crate::object::{controller_of, is_deleting};
+use crate::object::{controller_of, is_deleting, uid_of};
 use crate::pod::is_active;
 use crate::template::{create_pod, delete_pod, pod_from};
 use crate::world::{OWNER, World};
@@ -22,7 +22,8 @@ pub fn plan(world: &World, key: &ObjectKey, now: Timestamp) -> Vec<Action> {
     let claim = claim(&*set, &spec.selector, &world.pods);
     let pods: Vec<_> = claim.owned.into_iter().filter(|pod| is_active(pod)).collect();
     let mut actions = claim.actions;
-    actions.extend(status::plan(&set, &pods, now));
+    let failure = world.findings.create_failure(uid_of(&set.metadata));
+    actions.extend(status::plan(&set, &pods, failure, now));
     if !is_deleting(&set.metadata) {
         actions.extend(scale(world, &set, spec, &pods));
     }

@@ -3,17 +3,21 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetStatus};
+use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus};
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::action::Action;
-use crate::object::time_until;
+use crate::object::{api_time, time_until};
 use crate::pod::{available_at, is_available, is_ready};
 use crate::selector::includes;
 
-pub fn plan(set: &ReplicaSet, pods: &[Arc<Pod>], now: Timestamp) -> Vec<Action> {
+pub const REPLICA_FAILURE: &str = "ReplicaFailure";
+
+/// `failure` is why the last pod could not be created.
+pub fn plan(set: &ReplicaSet, pods: &[Arc<Pod>], failure: Option<String>, now: Timestamp) -> Vec<Action> {
     let mut actions = Vec::new();
-    let status = status_of(set, pods, now);
+    let mut status = status_of(set, pods, now);
+    set_failure(&mut status, failure, now);
     if set.status.as_ref() != Some(&status) {
         actions.push(Action::update_status(ReplicaSet { status: Some(status), ..set.clone() }));
     }
@@ -36,6 +40,24 @@ fn status_of(set: &ReplicaSet, pods: &[Arc<Pod>], now: Timestamp) -> ReplicaSetS
         observed_generation: set.metadata.generation,
         ..old
     }
+}
+
+fn set_failure(status: &mut ReplicaSetStatus, failure: Option<String>, now: Timestamp) {
+    let mut conditions = status.conditions.take().unwrap_or_default();
+    let position = conditions.iter().position(|condition| condition.type_ == REPLICA_FAILURE);
+    match (failure, position) {
+        (Some(message), None) => conditions.push(ReplicaSetCondition {
+            type_: REPLICA_FAILURE.to_owned(),
+            status: "True".to_owned(),
+            reason: Some("FailedCreate".to_owned()),
+            message: Some(message),
+            last_transition_time: Some(api_time(now)),
+        }),
+        (None, Some(position)) => drop(conditions.remove(position)),
+        // The first message stays: a new one for each attempt would be a write for each.
+        (Some(_), Some(_)) | (None, None) => {}
+    }
+    status.conditions = Some(conditions).filter(|conditions| !conditions.is_empty());
 }
 
 /// When the first pod that is ready now will count as available.

@@ -25,3 +25,5 @@ mod snapshot;
 mod topology;
 
 pub use run::run_scheduler;
+#[cfg(test)]
+pub(crate) use run::run_with;

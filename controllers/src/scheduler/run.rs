@@ -31,7 +31,18 @@ pub async fn run_scheduler(
     ready: oneshot::Sender<()>,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    let client = Client::new(config.client).map_err(|source| Error::Client { source })?;
+    let client = Client::new(config.client.clone()).map_err(|source| Error::Client { source })?;
+    run_with(client, config, ready, shutdown).await;
+    Ok(())
+}
+
+/// The same over a client that is there already.
+pub(crate) async fn run_with(
+    client: Client,
+    config: SchedulerConfig,
+    ready: oneshot::Sender<()>,
+    shutdown: CancellationToken,
+) {
     let recorder = Recorder::start(client.clone(), "default-scheduler", shutdown.clone());
     let ready = parking_lot::Mutex::new(Some(ready));
     if config.leader_election.is_some() {
@@ -44,7 +55,6 @@ pub async fn run_scheduler(
         scheduler.run(ready, leading)
     })
     .await;
-    Ok(())
 }
 
 struct Scheduler {

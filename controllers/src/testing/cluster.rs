@@ -28,20 +28,42 @@ pub struct Cluster {
     revision: u64,
     names: u64,
     changes: Vec<Change>,
+    /// Every object that was stored or removed, for a server's watches.
+    log: Vec<(Value, bool)>,
 }
 
-type Id = (String, ObjectKey);
+pub type Id = (String, ObjectKey);
 
 impl Cluster {
     pub fn new(settings: Settings) -> Self {
         let now = "2026-01-01T00:00:00Z".parse().expect("a time");
         let world = World::new(settings);
-        Self { world, now, objects: BTreeMap::new(), revision: 0, names: 0, changes: Vec::new() }
+        Self {
+            world,
+            now,
+            objects: BTreeMap::new(),
+            revision: 0,
+            names: 0,
+            changes: Vec::new(),
+            log: Vec::new(),
+        }
     }
 
     /// What the watches told since the last call.
     pub fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
+    }
+
+    pub fn take_log(&mut self) -> Vec<(Value, bool)> {
+        std::mem::take(&mut self.log)
+    }
+
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Value> {
+        self.objects.values()
     }
 
     pub fn get(&self, kind: &str, key: &ObjectKey) -> Option<&Value> {
@@ -72,7 +94,7 @@ impl Cluster {
     /// Carries an action out; an action that a real apiserver would refuse fails the test.
     pub fn act(&mut self, action: &Action) {
         match action {
-            Action::Create { object, .. } => self.create(object.to_json()),
+            Action::Create { object, .. } => drop(self.create(object.to_json())),
             Action::Update { object, .. } => self.replace(object.to_json(), false),
             Action::UpdateStatus { object } => self.replace(object.to_json(), true),
             Action::Patch { target, patch, .. } => {
@@ -111,7 +133,8 @@ impl Cluster {
         self.store(id, object);
     }
 
-    fn create(&mut self, mut object: Value) {
+    /// Returns the stored object.
+    pub fn create(&mut self, mut object: Value) -> Value {
         if let Some(prefix) = object["metadata"]["generateName"].as_str().map(str::to_owned) {
             self.names += 1;
             object["metadata"]["name"] = json!(format!("{prefix}{}", self.names));
@@ -119,10 +142,11 @@ impl Cluster {
         let id = id_of(&object);
         assert!(!self.objects.contains_key(&id), "{} {} exists", id.0, id.1);
         self.stamp(&mut object);
-        self.store(id, object);
+        self.store(id.clone(), object);
+        self.objects[&id].clone()
     }
 
-    fn replace(&mut self, object: Value, status_only: bool) {
+    pub fn replace(&mut self, object: Value, status_only: bool) {
         let id = id_of(&object);
         let old = self.objects.get(&id).unwrap_or_else(|| panic!("no {} {}", id.0, id.1)).clone();
         let revision = |object: &Value| object["metadata"]["resourceVersion"].clone();
@@ -179,6 +203,7 @@ impl Cluster {
 
     /// Brings a change into tables and graph.
     fn show(&mut self, object: &Value, removed: bool) {
+        self.log.push((object.clone(), removed));
         self.show_in_graph(object, removed);
         let kind = object["kind"].as_str().unwrap_or_default();
         match kind {
@@ -223,7 +248,7 @@ impl Cluster {
         let kind = KindRef {
             group: group.to_owned(),
             version: version.to_owned(),
-            plural: format!("{}s", kind.to_lowercase()),
+            plural: plural_of(&kind),
             kind,
             namespaced: meta.namespace.is_some(),
         };
@@ -269,7 +294,12 @@ impl Cluster {
     }
 }
 
-fn id_of(object: &Value) -> Id {
+pub fn plural_of(kind: &str) -> String {
+    let kind = kind.to_lowercase();
+    if kind.ends_with('s') { kind } else { format!("{kind}s") }
+}
+
+pub fn id_of(object: &Value) -> Id {
     let meta = &object["metadata"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     (text(&object["kind"]), ObjectKey::new(text(&meta["namespace"]), text(&meta["name"])))

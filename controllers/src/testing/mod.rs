@@ -1,12 +1,14 @@
 //! An apiserver in memory and a script language, for tests of plans.
 //!
 //! `cluster.rs` applies actions to a World as an apiserver and its watches would; `settle.rs` runs controllers on it until none
-//! has anything to write; `script.rs` reads `testdata/*.txt`, whose header explains the commands.
+//! has anything to write; `server.rs` serves it to the real client, driver and scheduler; `script.rs` reads `testdata/*.txt`, whose header explains the commands.
 
 mod cluster;
 mod merge;
 mod script;
+mod server;
 mod settle;
+mod whole_test;
 
 use std::path::PathBuf;
 

@@ -1,6 +1,6 @@
 //! Findings: answers to the look-ups that plans asked for, since no watch tells them.
 //!
-//! In: the actor, after a live request. Out: the next plan of the same key. Bounded: an absent owner is remembered for a
+//! In: the actor, after a live request or a failed create. Out: the next plan of the same key. Bounded: an absent owner is remembered for a
 //! while, the content of a namespace until the namespace is gone.
 
 use std::collections::{BTreeMap, HashMap};
@@ -14,6 +14,7 @@ use crate::limits::ABSENT_OWNERS_REMEMBERED;
 pub struct Findings {
     owners: RwLock<HashMap<String, Existence>>,
     nodes: RwLock<HashMap<String, Existence>>,
+    creates: RwLock<HashMap<String, String>>,
     namespaces: RwLock<HashMap<String, NamespaceContent>>,
     namespace_signs: RwLock<HashMap<String, Timestamp>>,
 }
@@ -70,6 +71,19 @@ impl Findings {
 
     pub fn forget_node(&self, name: &str) {
         self.nodes.write().remove(name);
+    }
+
+    /// Why the last create for this owner failed, if it did.
+    pub fn create_failure(&self, owner_uid: &str) -> Option<String> {
+        self.creates.read().get(owner_uid).cloned()
+    }
+
+    pub fn set_create_failure(&self, owner_uid: &str, message: Option<String>) {
+        match message {
+            Some(message) => drop(self.creates.write().insert(owner_uid.to_owned(), message)),
+            None if self.creates.read().is_empty() => {}
+            None => drop(self.creates.write().remove(owner_uid)),
+        }
     }
 
     pub fn namespace(&self, uid: &str) -> Option<NamespaceContent> {

@@ -9,12 +9,14 @@ use std::time::Duration;
 use balsa_proto::client::{Client, ResourceType};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::feed::Feeds;
 
 /// Lets a burst of definitions arrive before discovering again.
 const SETTLE: Duration = Duration::from_millis(500);
+/// A kind that cannot be watched must not stop the collection of all others.
+const SYNC_WAIT: Duration = Duration::from_secs(10);
 /// Between attempts while discovery fails.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -39,8 +41,13 @@ impl GraphFeeds {
     pub async fn run(mut self, synced: oneshot::Sender<()>) {
         let mut synced = Some(synced);
         loop {
-            if !self.discover().await || !self.feeds.synced().await {
+            if !self.discover().await {
                 return;
+            }
+            match tokio::time::timeout(SYNC_WAIT, self.feeds.synced()).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(_) => warn!("some kinds cannot be watched; the owner graph goes on without them"),
             }
             if let Some(synced) = synced.take() {
                 let _ = synced.send(());
