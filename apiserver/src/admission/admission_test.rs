@@ -49,9 +49,13 @@ fn cluster() -> FakeReader {
         json!({"kind": "Namespace", "metadata": {"name": "ending", "deletionTimestamp": "2026-01-01T00:00:00Z"}}),
         in_team("ServiceAccount", "default", json!({"imagePullSecrets": [{"name": "registry"}]})),
         json!({"kind": "PriorityClass", "metadata": {"name": "high"}, "value": 1000, "preemptionPolicy": "Never"}),
-        in_team("LimitRange", "small", json!({"spec": {"limits": [
-            {"type": "Container", "default": {"cpu": "500m"}, "defaultRequest": {"cpu": "100m"}, "max": {"cpu": "1"}},
-        ]}})),
+        in_team(
+            "LimitRange",
+            "small",
+            json!({"spec": {"limits": [
+                {"type": "Container", "default": {"cpu": "500m"}, "defaultRequest": {"cpu": "100m"}, "max": {"cpu": "1"}},
+            ]}}),
+        ),
     ])
 }
 
@@ -83,17 +87,24 @@ fn pod(spec: Value) -> Value {
 
 #[tokio::test]
 async fn a_pod_is_given_what_its_cluster_provides() {
-    let mut pod = pod(json!({"priorityClassName": "high", "containers": [{"name": "web", "image": "nginx"}]}));
+    let mut pod =
+        pod(json!({"priorityClassName": "high", "containers": [{"name": "web", "image": "nginx"}]}));
     run((Operation::Create, "pods", "team", "web"), "jane", &mut pod, None).await.expect("admitted");
     let spec = &pod["spec"];
-    assert_eq!((&spec["serviceAccountName"], &spec["serviceAccount"]), (&json!("default"), &json!("default")));
+    assert_eq!(
+        (&spec["serviceAccountName"], &spec["serviceAccount"]),
+        (&json!("default"), &json!("default"))
+    );
     assert_eq!(spec["imagePullSecrets"], json!([{"name": "registry"}]));
     assert_eq!((&spec["priority"], &spec["preemptionPolicy"]), (&json!(1000), &json!("Never")));
     assert_eq!(spec["tolerations"].as_array().map(Vec::len), Some(2));
     let volume = spec["volumes"][0]["name"].as_str().expect("a volume");
     assert!(volume.starts_with("kube-api-access-") && volume.len() == "kube-api-access-".len() + 5);
     assert_eq!(spec["containers"][0]["volumeMounts"][0]["name"], volume);
-    assert_eq!(spec["containers"][0]["resources"], json!({"limits": {"cpu": "500m"}, "requests": {"cpu": "100m"}}));
+    assert_eq!(
+        spec["containers"][0]["resources"],
+        json!({"limits": {"cpu": "500m"}, "requests": {"cpu": "100m"}})
+    );
     assert_eq!(pod["status"]["qosClass"], "Burstable");
 }
 
@@ -102,7 +113,13 @@ async fn refusals_speak_the_stock_texts() {
     let web = || pod(json!({"containers": [{"name": "web", "resources": {"limits": {"cpu": "2"}}}]}));
     let named = |field: &str, value: &str| pod(json!({field: value, "containers": []}));
     let cases: Vec<((Operation, &str, &str, &str), &str, Value, u16, &str)> = vec![
-        ((Operation::Create, "pods", "nowhere", "web"), "jane", web(), 404, "namespaces \"nowhere\" not found"),
+        (
+            (Operation::Create, "pods", "nowhere", "web"),
+            "jane",
+            web(),
+            404,
+            "namespaces \"nowhere\" not found",
+        ),
         (
             (Operation::Create, "pods", "ending", "web"),
             "jane",
@@ -165,9 +182,14 @@ async fn refusals_speak_the_stock_texts() {
 async fn a_new_node_is_tainted_and_a_known_one_is_not() {
     let mut node = json!({"metadata": {"name": "n1"}});
     run((Operation::Create, "nodes", "", "n1"), "system:node:n1", &mut node, None).await.expect("admitted");
-    assert_eq!(node["spec"]["taints"], json!([{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]));
+    assert_eq!(
+        node["spec"]["taints"],
+        json!([{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}])
+    );
     let old = json!({"metadata": {"name": "n1"}});
     let mut same = old.clone();
-    run((Operation::Update, "nodes", "", "n1"), "system:node:n1", &mut same, Some(&old)).await.expect("admitted");
+    run((Operation::Update, "nodes", "", "n1"), "system:node:n1", &mut same, Some(&old))
+        .await
+        .expect("admitted");
     assert_eq!(same, old);
 }

@@ -13,7 +13,8 @@ pub(super) fn admit(ctx: &AdmissionContext<'_>, object: &mut Value) -> Result<()
     if !ctx.creates_pod() {
         return Ok(());
     }
-    let ranges: Vec<Value> = ctx.list("", "limitranges", ctx.namespace).iter().map(|range| range.value()).collect();
+    let ranges: Vec<Value> =
+        ctx.list("", "limitranges", ctx.namespace).iter().map(|range| range.value()).collect();
     if ranges.is_empty() {
         return Ok(());
     }
@@ -44,8 +45,9 @@ fn fill(container: &mut Value, limit: &Value, added: &mut Vec<String>) {
     let name = text(container, "/name").to_owned();
     let resources = child(container, "resources");
     for (source, side, word) in [("default", "limits", "limit"), ("defaultRequest", "requests", "request")] {
-        let amounts: Vec<(String, Value)> =
-            entries(limit, &format!("/{source}")).map(|(key, amount)| (key.clone(), amount.clone())).collect();
+        let amounts: Vec<(String, Value)> = entries(limit, &format!("/{source}"))
+            .map(|(key, amount)| (key.clone(), amount.clone()))
+            .collect();
         for (resource, amount) in amounts {
             let place = child(resources, side);
             if place.get(&resource).is_none() {
@@ -70,7 +72,10 @@ fn container_bounds(container: &Value, limit: &Value) -> Vec<String> {
     let mut complaints = Vec::new();
     for (resource, low) in entries(limit, "/min") {
         match amount(container, "requests", resource) {
-            None => complaints.push(format!("minimum {resource} usage per Container is {}.  No request is specified", word(low))),
+            None => complaints.push(format!(
+                "minimum {resource} usage per Container is {}.  No request is specified",
+                word(low)
+            )),
             Some(request) if less(request, low) => complaints.push(format!(
                 "minimum {resource} usage per Container is {}, but request is {}",
                 word(low),
@@ -81,7 +86,10 @@ fn container_bounds(container: &Value, limit: &Value) -> Vec<String> {
     }
     for (resource, high) in entries(limit, "/max") {
         match amount(container, "limits", resource) {
-            None => complaints.push(format!("maximum {resource} usage per Container is {}.  No limit is specified", word(high))),
+            None => complaints.push(format!(
+                "maximum {resource} usage per Container is {}.  No limit is specified",
+                word(high)
+            )),
             Some(most) if less(high, most) => complaints.push(format!(
                 "maximum {resource} usage per Container is {}, but limit is {}",
                 word(high),

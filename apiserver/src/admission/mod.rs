@@ -67,7 +67,13 @@ impl AdmissionContext<'_> {
     }
 
     /// As `get`, for what may have been made moments ago and not have reached the cache.
-    async fn wait_for(&self, plural: &str, namespace: &str, name: &str, patience: Patience) -> Option<Arc<CachedObject>> {
+    async fn wait_for(
+        &self,
+        plural: &str,
+        namespace: &str,
+        name: &str,
+        patience: Patience,
+    ) -> Option<Arc<CachedObject>> {
         for _ in 1..patience.attempts {
             if let Some(found) = self.get("", plural, namespace, name) {
                 return Some(found);
@@ -85,7 +91,11 @@ struct Patience {
 }
 
 /// Runs every plugin that the request concerns.
-pub async fn admit(ctx: &AdmissionContext<'_>, object: &mut Value, old: Option<&Value>) -> Result<(), ApiError> {
+pub async fn admit(
+    ctx: &AdmissionContext<'_>,
+    object: &mut Value,
+    old: Option<&Value>,
+) -> Result<(), ApiError> {
     namespace_lifecycle::admit(ctx).await?;
     limit_ranger::admit(ctx, object)?;
     service_account::admit(ctx, object).await?;

@@ -32,7 +32,8 @@ pub(super) async fn admit(ctx: &AdmissionContext<'_>) -> Result<(), ApiError> {
     if namespace.value().pointer("/metadata/deletionTimestamp").is_none() {
         return Ok(());
     }
-    let why = format!("unable to create new content in namespace {} because it is being terminated", ctx.namespace);
+    let why =
+        format!("unable to create new content in namespace {} because it is being terminated", ctx.namespace);
     let cause = StatusCause {
         reason: "NamespaceTerminating".to_owned(),
         message: format!("namespace {} is being terminated", ctx.namespace),

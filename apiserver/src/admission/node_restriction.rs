@@ -37,7 +37,9 @@ fn pod(ctx: &AdmissionContext<'_>, node: &str, pod: &Value, old: Option<&Value>)
             refuse(ctx, format!("node \"{node}\" can only delete pods with spec.nodeName set to itself"))
         }
         (Operation::Update, "status") if !is_mine(old.unwrap_or(pod)) => {
-            let why = format!("node \"{node}\" can only update pod status for pods with spec.nodeName set to itself");
+            let why = format!(
+                "node \"{node}\" can only update pod status for pods with spec.nodeName set to itself"
+            );
             refuse(ctx, why)
         }
         (Operation::Update, "status") => {
@@ -47,14 +49,20 @@ fn pod(ctx: &AdmissionContext<'_>, node: &str, pod: &Value, old: Option<&Value>)
             }
             refuse(ctx, format!("node \"{node}\" cannot update labels through pod status"))
         }
-        (Operation::Update, "") => refuse(ctx, format!("unexpected operation \"UPDATE\", node \"{node}\" can only create and delete mirror pods")),
+        (Operation::Update, "") => refuse(
+            ctx,
+            format!(
+                "unexpected operation \"UPDATE\", node \"{node}\" can only create and delete mirror pods"
+            ),
+        ),
         (Operation::Create | Operation::Update | Operation::Delete | Operation::Connect, _) => Ok(()),
     }
 }
 
 fn new_pod(ctx: &AdmissionContext<'_>, node: &str, pod: &Value) -> Result<(), ApiError> {
     if !entries(pod, "/metadata/annotations").any(|(key, _)| key == MIRROR) {
-        let why = format!("pod does not have \"{MIRROR}\" annotation, node \"{node}\" can only create mirror pods");
+        let why =
+            format!("pod does not have \"{MIRROR}\" annotation, node \"{node}\" can only create mirror pods");
         return refuse(ctx, why);
     }
     if text(pod, "/spec/nodeName") != node {
@@ -63,7 +71,12 @@ fn new_pod(ctx: &AdmissionContext<'_>, node: &str, pod: &Value) -> Result<(), Ap
     Ok(())
 }
 
-fn own_node(ctx: &AdmissionContext<'_>, node: &str, object: &Value, old: Option<&Value>) -> Result<(), ApiError> {
+fn own_node(
+    ctx: &AdmissionContext<'_>,
+    node: &str,
+    object: &Value,
+    old: Option<&Value>,
+) -> Result<(), ApiError> {
     let name = match ctx.name {
         "" => text(object, "/metadata/name"),
         name => name,
@@ -75,7 +88,8 @@ fn own_node(ctx: &AdmissionContext<'_>, node: &str, object: &Value, old: Option<
         Operation::Create => restricted(object).map(|(key, _)| key).collect(),
         Operation::Update => {
             let before = old.unwrap_or(&Value::Null);
-            let differs = |key: &str, value: &Value| restricted(before).all(|(k, v)| (k.as_str(), v) != (key, value));
+            let differs =
+                |key: &str, value: &Value| restricted(before).all(|(k, v)| (k.as_str(), v) != (key, value));
             restricted(object).filter(|(key, value)| differs(key, value)).map(|(key, _)| key).collect()
         }
         Operation::Delete | Operation::Connect => Vec::new(),
@@ -99,7 +113,10 @@ fn lease(ctx: &AdmissionContext<'_>, node: &str) -> Result<(), ApiError> {
         return refuse(ctx, format!("can only access leases in the \"{LEASE_NAMESPACE}\" system namespace"));
     }
     if ctx.name != node {
-        return refuse(ctx, "can only access node lease with the same name as the requesting node".to_owned());
+        return refuse(
+            ctx,
+            "can only access node lease with the same name as the requesting node".to_owned(),
+        );
     }
     Ok(())
 }

@@ -88,7 +88,9 @@ fn one_default(ctx: &AdmissionContext<'_>, class: &Value) -> Result<(), ApiError
     let classes = ctx.list("scheduling.k8s.io", "priorityclasses", "");
     let other = classes.iter().find(|other| other.name != own && flag(&other.value(), "/globalDefault"));
     match other {
-        Some(other) => Err(ctx.forbidden(&format!("PriorityClass {} is already marked as default", other.name))),
+        Some(other) => {
+            Err(ctx.forbidden(&format!("PriorityClass {} is already marked as default", other.name)))
+        }
         None => Ok(()),
     }
 }

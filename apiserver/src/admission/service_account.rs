@@ -34,7 +34,9 @@ pub(super) async fn admit(ctx: &AdmissionContext<'_>, pod: &mut Value) -> Result
     let patience = if name == "default" { DEFAULT_PATIENCE } else { NAMED_PATIENCE };
     let Some(account) = ctx.wait_for("serviceaccounts", ctx.namespace, &name, patience).await else {
         let namespace = ctx.namespace;
-        let why = format!("error looking up service account {namespace}/{name}: serviceaccount \"{name}\" not found");
+        let why = format!(
+            "error looking up service account {namespace}/{name}: serviceaccount \"{name}\" not found"
+        );
         return Err(ctx.forbidden(&why));
     };
     let account = account.value();

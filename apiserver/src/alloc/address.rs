@@ -19,7 +19,8 @@ const TAKEN: &str = "provided IP is already allocated";
 /// The addresses that a service holds claims on.
 pub(super) fn held(service: &Value) -> Vec<String> {
     let listed = items(service, "/spec/clusterIPs").iter().filter_map(Value::as_str);
-    let mut held: Vec<String> = listed.filter(|address| !matches!(*address, "" | "None")).map(str::to_owned).collect();
+    let mut held: Vec<String> =
+        listed.filter(|address| !matches!(*address, "" | "None")).map(str::to_owned).collect();
     let primary = text(service, "/spec/clusterIP");
     if held.is_empty() && !matches!(primary, "" | "None") {
         held.push(primary.to_owned());
@@ -162,7 +163,8 @@ fn free(allocator: &Allocator, range: &Addresses, used: &BTreeSet<String>) -> Re
 }
 
 fn write(service: &mut Value, ranges: &[Addresses], chosen: &[String]) {
-    let families: Vec<&str> = ranges.iter().map(|range| if range.is_v6() { "IPv6" } else { "IPv4" }).collect();
+    let families: Vec<&str> =
+        ranges.iter().map(|range| if range.is_v6() { "IPv6" } else { "IPv4" }).collect();
     let spec = child(service, "spec");
     if let Some(primary) = chosen.first() {
         set(spec, "clusterIP", primary.as_str());

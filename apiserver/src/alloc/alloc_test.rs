@@ -39,10 +39,17 @@ fn a_service_gets_an_address_and_ports_and_gives_them_back() {
     let address = web["spec"]["clusterIP"].as_str().expect("an address").to_owned();
     let port = web["spec"]["ports"][0]["nodePort"].as_i64().expect("a port");
     assert_eq!(web["spec"]["clusterIPs"], json!([address]));
-    assert_eq!((&web["spec"]["ipFamilies"], &web["spec"]["ipFamilyPolicy"]), (&json!(["IPv4"]), &json!("SingleStack")));
+    assert_eq!(
+        (&web["spec"]["ipFamilies"], &web["spec"]["ipFamilyPolicy"]),
+        (&json!(["IPv4"]), &json!("SingleStack"))
+    );
     let expected = [format!("/registry/ipaddresses/{address}"), format!("/registry/balsa/nodeports/{port}")];
     assert_eq!(keys(&claims), expected);
-    assert!(claims.take[0].1.starts_with(br#"{"apiVersion":"networking.k8s.io/v1","kind":"IPAddress","metadata":{"#));
+    assert!(
+        claims.take[0]
+            .1
+            .starts_with(br#"{"apiVersion":"networking.k8s.io/v1","kind":"IPAddress","metadata":{"#)
+    );
     let kind = lookup("", "v1", "services").expect("services");
     assert_eq!(allocator.release(kind, &web).release, expected);
 
@@ -68,9 +75,12 @@ fn headless_and_external_services_have_no_address() {
 
 #[test]
 fn what_is_taken_or_outside_is_refused() {
-    let other = service("other", json!({
-        "type": "NodePort", "clusterIP": "10.96.0.5", "ports": [{"port": 80, "protocol": "TCP", "nodePort": 30001}],
-    }));
+    let other = service(
+        "other",
+        json!({
+            "type": "NodePort", "clusterIP": "10.96.0.5", "ports": [{"port": 80, "protocol": "TCP", "nodePort": 30001}],
+        }),
+    );
     let allocator = allocator(vec![other]);
     let refusal = |spec: Value| allocate(&allocator, &mut service("web", spec), None).expect_err("refused");
     let address = |ip: &str| refusal(json!({"type": "ClusterIP", "clusterIP": ip, "clusterIPs": [ip]}));
@@ -86,7 +96,10 @@ fn what_is_taken_or_outside_is_refused() {
              The range of valid IPs is 10.96.0.0/28"
         )
     );
-    assert!(address("10.96.0.1").ends_with("provided IP is already allocated"), "the first is for `kubernetes`");
+    assert!(
+        address("10.96.0.1").ends_with("provided IP is already allocated"),
+        "the first is for `kubernetes`"
+    );
     let port = |number: i64| {
         refusal(json!({"type": "NodePort", "ports": [{"port": 80, "protocol": "TCP", "nodePort": number}]}))
     };
@@ -110,7 +123,8 @@ fn one_port_may_serve_two_protocols_and_ranges_end() {
     let claims = allocate(&allocator, &mut service("dns", shared), None).expect("allocated");
     assert_eq!(claims.take.len(), 2);
     let ports: Vec<Value> = (1..=4).map(|port| json!({"port": port, "protocol": "TCP"})).collect();
-    let refused = allocate(&allocator, &mut service("many", json!({"type": "NodePort", "ports": ports})), None);
+    let refused =
+        allocate(&allocator, &mut service("many", json!({"type": "NodePort", "ports": ports})), None);
     assert_eq!(
         refused.expect_err("only three ports"),
         "Internal error occurred: failed to allocate a nodePort: range is full"

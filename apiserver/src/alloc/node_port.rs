@@ -17,7 +17,11 @@ const TAKEN: &str = "provided port is already allocated";
 pub(super) fn held(service: &Value) -> BTreeSet<u16> {
     let listed = items(service, "/spec/ports").iter().filter_map(|port| int(port, "/nodePort"));
     let health = int(service, "/spec/healthCheckNodePort");
-    listed.chain(health).filter(|number| *number != 0).filter_map(|number| u16::try_from(number).ok()).collect()
+    listed
+        .chain(health)
+        .filter(|number| *number != 0)
+        .filter_map(|number| u16::try_from(number).ok())
+        .collect()
 }
 
 pub(super) fn allocate(

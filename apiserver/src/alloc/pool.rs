@@ -60,7 +60,9 @@ impl Addresses {
     pub(super) fn at(&self, offset: u32) -> IpAddr {
         match self.range.network() {
             IpAddr::V4(base) => IpAddr::V4(Ipv4Addr::from_bits(base.to_bits().wrapping_add(offset + 1))),
-            IpAddr::V6(base) => IpAddr::V6(Ipv6Addr::from_bits(base.to_bits().wrapping_add(u128::from(offset) + 1))),
+            IpAddr::V6(base) => {
+                IpAddr::V6(Ipv6Addr::from_bits(base.to_bits().wrapping_add(u128::from(offset) + 1)))
+            }
         }
     }
 

@@ -17,7 +17,8 @@ pub(super) fn list(version: &str, is_core: bool) -> Value {
 }
 
 fn group_item(group: &'static str) -> Value {
-    let versions: Vec<Value> = kinds::versions(group).into_iter().map(|version| version_item(group, version)).collect();
+    let versions: Vec<Value> =
+        kinds::versions(group).into_iter().map(|version| version_item(group, version)).collect();
     let mut metadata = json!({"creationTimestamp": null});
     if !group.is_empty() {
         metadata["name"] = json!(group);
@@ -26,7 +27,8 @@ fn group_item(group: &'static str) -> Value {
 }
 
 fn version_item(group: &str, version: &str) -> Value {
-    let mut served: Vec<&Kind> = kinds::all().iter().filter(|k| k.group == group && k.version == version).collect();
+    let mut served: Vec<&Kind> =
+        kinds::all().iter().filter(|k| k.group == group && k.version == version).collect();
     served.sort_by_key(|kind| kind.plural);
     let resources: Vec<Value> = served.into_iter().map(resource).collect();
     json!({"version": version, "resources": resources, "freshness": "Current"})

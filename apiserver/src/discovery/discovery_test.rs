@@ -50,7 +50,12 @@ fn line(resource: &Value, text: &mut String) {
     );
     for sub in resource["subresources"].as_array().into_iter().flatten() {
         let kind = sub["responseKind"]["kind"].as_str().unwrap_or_default();
-        let _ = writeln!(text, "    /{} {kind} {}", sub["subresource"].as_str().unwrap_or_default(), words(&sub["verbs"]));
+        let _ = writeln!(
+            text,
+            "    /{} {kind} {}",
+            sub["subresource"].as_str().unwrap_or_default(),
+            words(&sub["verbs"])
+        );
     }
 }
 
@@ -71,7 +76,8 @@ fn plain_documents_are_those_of_old() {
 
 #[test]
 fn the_form_follows_accept_and_the_tag_follows_the_body() {
-    let beta = respond("/apis", "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList").expect("beta");
+    let beta = respond("/apis", "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList")
+        .expect("beta");
     assert!(beta.content_type.contains("v2beta1"));
     let plain = respond("/apis/", "application/json").expect("plain");
     assert_eq!(plain.content_type, "application/json");

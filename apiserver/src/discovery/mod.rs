@@ -27,7 +27,8 @@ pub struct Document {
 impl Document {
     fn new(value: &Value, content_type: &'static str) -> Document {
         let body = value.to_string();
-        let digest: String = Sha512::digest(body.as_bytes()).iter().map(|byte| format!("{byte:02X}")).collect();
+        let digest: String =
+            Sha512::digest(body.as_bytes()).iter().map(|byte| format!("{byte:02X}")).collect();
         Document { body: Bytes::from(body), content_type, etag: format!("\"{digest}\"") }
     }
 
@@ -82,7 +83,8 @@ fn build() -> BTreeMap<(String, Form), Document> {
             plain(format!("/apis/{group}"), plain::group(group));
         }
         for version in kinds::versions(group) {
-            let path = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+            let path =
+                if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
             plain(path, plain::resource_list(group, version));
         }
     }

@@ -48,7 +48,9 @@ pub(super) fn resource_list(group: &str, version: &str) -> Value {
 }
 
 fn entries(kind: &'static Kind) -> Vec<Value> {
-    std::iter::once(resource(kind)).chain(kind.subresources.iter().map(|sub| subresource(kind, sub))).collect()
+    std::iter::once(resource(kind))
+        .chain(kind.subresources.iter().map(|sub| subresource(kind, sub)))
+        .collect()
 }
 
 fn resource(kind: &'static Kind) -> Value {

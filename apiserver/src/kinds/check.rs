@@ -129,7 +129,8 @@ pub(crate) fn dotted(pointer: &str) -> String {
 pub(crate) fn port(place: &Value, path: &str, field: &str, errors: &mut Errors) {
     if let Some(number) = place.get(field).and_then(Value::as_i64) {
         let complaints = names::port_number(number);
-        errors.extend(complaints.into_iter().map(|text| FieldError::invalid(join(path, field), number, text)));
+        errors
+            .extend(complaints.into_iter().map(|text| FieldError::invalid(join(path, field), number, text)));
     }
 }
 
@@ -143,7 +144,13 @@ pub(crate) fn port_or_name(place: &Value, path: &str, field: &str, errors: &mut 
 }
 
 /// A count, or a percentage such as `25%`; `at_most_all` also refuses more than 100%.
-pub(crate) fn count_or_percent(place: &Value, path: &str, field: &str, at_most_all: bool, errors: &mut Errors) {
+pub(crate) fn count_or_percent(
+    place: &Value,
+    path: &str,
+    field: &str,
+    at_most_all: bool,
+    errors: &mut Errors,
+) {
     let at = join(path, field);
     match place.get(field) {
         Some(Value::Number(number)) if number.as_i64().is_some_and(|n| n < 0) => {

@@ -11,7 +11,9 @@ use super::walk::{each_mut, keep, set_absent, text};
 pub(super) const WEBHOOKS: Hooks =
     Hooks { default: default_webhooks, validate: validate_webhooks, ..Hooks::NONE };
 pub(super) const SIGNING_REQUEST: Hooks = Hooks {
-    default: |request| fill(request, &[Rule("spec", "usages", Texts(&["key encipherment", "digital signature"]))]),
+    default: |request| {
+        fill(request, &[Rule("spec", "usages", Texts(&["key encipherment", "digital signature"]))])
+    },
     // What was asked for, and by whom, never changes.
     prepare_update: |new, old| keep(new, old, "spec"),
     validate: |request| {
@@ -71,15 +73,18 @@ pub(super) const PRIORITY_LEVEL: Hooks = Hooks {
 };
 
 fn default_webhooks(configuration: &mut Value) {
-    fill(configuration, &[
-        Rule("webhooks[]", "failurePolicy", Text("Fail")),
-        Rule("webhooks[]", "matchPolicy", Text("Equivalent")),
-        Rule("webhooks[]", "namespaceSelector", Object),
-        Rule("webhooks[]", "objectSelector", Object),
-        Rule("webhooks[]", "timeoutSeconds", Number(10)),
-        Rule("webhooks[].rules[]", "scope", Text("*")),
-        Rule("webhooks[].clientConfig.service", "port", Number(443)),
-    ]);
+    fill(
+        configuration,
+        &[
+            Rule("webhooks[]", "failurePolicy", Text("Fail")),
+            Rule("webhooks[]", "matchPolicy", Text("Equivalent")),
+            Rule("webhooks[]", "namespaceSelector", Object),
+            Rule("webhooks[]", "objectSelector", Object),
+            Rule("webhooks[]", "timeoutSeconds", Number(10)),
+            Rule("webhooks[].rules[]", "scope", Text("*")),
+            Rule("webhooks[].clientConfig.service", "port", Number(443)),
+        ],
+    );
     if text(configuration, "/kind") == "MutatingWebhookConfiguration" {
         fill(configuration, &[Rule("webhooks[]", "reinvocationPolicy", Text("Never"))]);
     }
@@ -104,13 +109,16 @@ fn validate_webhooks(configuration: &Value) -> Errors {
 }
 
 fn default_priority_level(level: &mut Value) {
-    fill(level, &[
-        Rule("spec.limited", "nominalConcurrencyShares", Number(30)),
-        Rule("spec.limited", "lendablePercent", Number(0)),
-        Rule("spec.limited.limitResponse.queuing", "queues", Number(64)),
-        Rule("spec.limited.limitResponse.queuing", "handSize", Number(8)),
-        Rule("spec.limited.limitResponse.queuing", "queueLengthLimit", Number(50)),
-    ]);
+    fill(
+        level,
+        &[
+            Rule("spec.limited", "nominalConcurrencyShares", Number(30)),
+            Rule("spec.limited", "lendablePercent", Number(0)),
+            Rule("spec.limited.limitResponse.queuing", "queues", Number(64)),
+            Rule("spec.limited.limitResponse.queuing", "handSize", Number(8)),
+            Rule("spec.limited.limitResponse.queuing", "queueLengthLimit", Number(50)),
+        ],
+    );
     if text(level, "/spec/type") == "Exempt" {
         each_mut(level, "spec", &mut |spec| {
             set_absent(spec, "exempt", json!({"nominalConcurrencyShares": 0, "lendablePercent": 0}));

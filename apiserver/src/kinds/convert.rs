@@ -10,8 +10,12 @@ pub(super) const EVENTS: Conversion =
     Conversion { hub_group: "", hub_version: "v1", to_hub: event_to_core, from_hub: event_from_core };
 
 /// autoscaling/v1 ↔ v2, which is the stored form.
-pub(super) const AUTOSCALER: Conversion =
-    Conversion { hub_group: "autoscaling", hub_version: "v2", to_hub: scaler_to_v2, from_hub: scaler_from_v2 };
+pub(super) const AUTOSCALER: Conversion = Conversion {
+    hub_group: "autoscaling",
+    hub_version: "v2",
+    to_hub: scaler_to_v2,
+    from_hub: scaler_from_v2,
+};
 
 /// `(events.k8s.io, core)`.
 const EVENT_FIELDS: &[(&str, &str)] = &[
@@ -48,7 +52,9 @@ const CONDITIONS: &str = "autoscaling.alpha.kubernetes.io/conditions";
 fn scaler_to_v2(scaler: &mut Value) {
     set(scaler, "apiVersion", "autoscaling/v2");
     let mut metrics = Vec::new();
-    if let Some(share) = scaler.get_mut("spec").and_then(|spec| remove(spec, "targetCPUUtilizationPercentage")) {
+    if let Some(share) =
+        scaler.get_mut("spec").and_then(|spec| remove(spec, "targetCPUUtilizationPercentage"))
+    {
         metrics.push(cpu_metric(&share));
     }
     if let Some(Value::Array(others)) = take_annotation(scaler, METRICS) {
@@ -89,7 +95,8 @@ fn scaler_from_v2(scaler: &mut Value) {
 
 fn scaler_status(scaler: &mut Value) {
     let current = items(scaler, "/status/currentMetrics").iter().find(|metric| {
-        text(metric, "/resource/name") == "cpu" && metric.pointer("/resource/current/averageUtilization").is_some()
+        text(metric, "/resource/name") == "cpu"
+            && metric.pointer("/resource/current/averageUtilization").is_some()
     });
     let share = current.and_then(|metric| metric.pointer("/resource/current/averageUtilization")).cloned();
     let Some(status) = scaler.get_mut("status") else { return };
@@ -119,7 +126,8 @@ fn annotate(object: &mut Value, key: &str, value: &Value) {
 
 /// Removes and parses an annotation; one that is no JSON is dropped, as it cannot have come from here.
 fn take_annotation(object: &mut Value, key: &str) -> Option<Value> {
-    let annotations: &mut Map<String, Value> = object.pointer_mut("/metadata/annotations")?.as_object_mut()?;
+    let annotations: &mut Map<String, Value> =
+        object.pointer_mut("/metadata/annotations")?.as_object_mut()?;
     let value = annotations.remove(key)?;
     if annotations.is_empty() {
         remove(&mut object["metadata"], "annotations");

@@ -54,7 +54,11 @@ fn validate_config_map(map: &Value) -> Errors {
     let plain: BTreeSet<&String> = entries(map, "/data").map(|(key, _)| key).collect();
     bytes += keys(map, "binaryData", &mut errors);
     for (key, _) in entries(map, "/binaryData").filter(|(key, _)| plain.contains(key)) {
-        errors.push(FieldError::invalid(format!("data[{key}]"), key.as_str(), "duplicate of key present in binaryData"));
+        errors.push(FieldError::invalid(
+            format!("data[{key}]"),
+            key.as_str(),
+            "duplicate of key present in binaryData",
+        ));
     }
     too_large(bytes, "", &mut errors);
     errors
@@ -92,7 +96,9 @@ fn required_keys(secret: &Value, errors: &mut Errors) {
     let has = |key: &str| secret.get("data").is_some_and(|data| data.get(key).is_some());
     match text(secret, "/type") {
         "kubernetes.io/service-account-token" => {
-            let account = secret.pointer("/metadata/annotations").and_then(|a| a.get("kubernetes.io/service-account.name"));
+            let account = secret
+                .pointer("/metadata/annotations")
+                .and_then(|a| a.get("kubernetes.io/service-account.name"));
             if account.and_then(Value::as_str).is_none_or(str::is_empty) {
                 let path = "metadata.annotations[kubernetes.io/service-account.name]";
                 errors.push(FieldError::required(path, ""));

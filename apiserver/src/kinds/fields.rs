@@ -6,7 +6,8 @@ use super::Kind;
 use super::walk::text;
 
 /// Kinds whose refusal of an unknown field has the short stock text.
-const SHORT_REFUSAL: &[&str] = &["pods", "nodes", "replicationcontrollers", "events", "namespaces", "secrets", "services"];
+const SHORT_REFUSAL: &[&str] =
+    &["pods", "nodes", "replicationcontrollers", "events", "namespaces", "secrets", "services"];
 
 pub(super) fn of(kind: &Kind, object: &Value) -> Vec<(&'static str, String)> {
     let mut fields = vec![("metadata.name", text(object, "/metadata/name").to_owned())];

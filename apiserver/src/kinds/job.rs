@@ -19,12 +19,8 @@ pub(super) const JOB: Hooks = Hooks {
     ..Hooks::NONE
 };
 
-pub(super) const CRON_JOB: Hooks = Hooks {
-    default: default_cron_job,
-    validate: validate_cron_job,
-    name: cron_job_name,
-    ..Hooks::NONE
-};
+pub(super) const CRON_JOB: Hooks =
+    Hooks { default: default_cron_job, validate: validate_cron_job, name: cron_job_name, ..Hooks::NONE };
 
 fn default_job(job: &mut Value) {
     if let Some(spec) = job.get_mut("spec").filter(|spec| spec.is_object()) {
@@ -120,12 +116,15 @@ fn update_job(new: &Value, old: &Value) -> Errors {
 }
 
 fn default_cron_job(cron_job: &mut Value) {
-    fill(cron_job, &[
-        Rule("spec", "concurrencyPolicy", Text("Allow")),
-        Rule("spec", "suspend", Flag(false)),
-        Rule("spec", "successfulJobsHistoryLimit", Number(3)),
-        Rule("spec", "failedJobsHistoryLimit", Number(1)),
-    ]);
+    fill(
+        cron_job,
+        &[
+            Rule("spec", "concurrencyPolicy", Text("Allow")),
+            Rule("spec", "suspend", Flag(false)),
+            Rule("spec", "successfulJobsHistoryLimit", Number(3)),
+            Rule("spec", "failedJobsHistoryLimit", Number(1)),
+        ],
+    );
     // Counts of the job template are left to the Job that is made of it.
     if let Some(template) = cron_job.pointer_mut("/spec/jobTemplate/spec/template") {
         defaults::template(template);

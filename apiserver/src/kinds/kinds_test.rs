@@ -22,7 +22,9 @@ fn cases(folder: &str) -> Vec<PathBuf> {
 }
 
 fn documents(text: &str) -> Vec<Value> {
-    let parts = text.split("\n---\n").filter(|part| part.lines().any(|line| !line.starts_with('#') && !line.is_empty()));
+    let parts = text
+        .split("\n---\n")
+        .filter(|part| part.lines().any(|line| !line.starts_with('#') && !line.is_empty()));
     parts.map(|part| serde_saphyr::from_str(part).expect("valid YAML")).collect()
 }
 
@@ -53,7 +55,8 @@ fn defaults_are_the_stock_ones() {
         assert_eq!(once, object, "{}: defaulting twice is not defaulting once", path.display());
         if updating() {
             let input = text.split("\n---\n").next().expect("a first document");
-            fs::write(&path, format!("{}\n---\n{}", input.trim_end(), yaml(&object))).expect("a writable case");
+            fs::write(&path, format!("{}\n---\n{}", input.trim_end(), yaml(&object)))
+                .expect("a writable case");
         } else {
             let expected = documents.get(1).expect("an expected document");
             assert_eq!(&object, expected, "{}: got\n{}", path.display(), yaml(&object));
@@ -77,11 +80,17 @@ fn validation_speaks_the_stock_texts() {
             }
             text
         });
-        let body: String = text.lines().filter(|line| !is_complaint(line)).fold(String::new(), |text, line| text + line + "\n");
+        let body: String = text
+            .lines()
+            .filter(|line| !is_complaint(line))
+            .fold(String::new(), |text, line| text + line + "\n");
         if updating() {
             fs::write(&path, format!("{body}{found}")).expect("a writable case");
         } else {
-            let expected = text.lines().filter(|line| is_complaint(line)).fold(String::new(), |text, line| text + line + "\n");
+            let expected = text
+                .lines()
+                .filter(|line| is_complaint(line))
+                .fold(String::new(), |text, line| text + line + "\n");
             assert_eq!(found, expected, "{}", path.display());
         }
     }
@@ -105,7 +114,9 @@ fn prepared(mut object: Value) -> Value {
 fn the_table_has_no_doubles_and_every_row_fits_its_columns() {
     let now = jiff::Timestamp::UNIX_EPOCH;
     for (index, kind) in all().iter().enumerate() {
-        let same = |other: &Kind| (other.group, other.version, other.plural) == (kind.group, kind.version, kind.plural);
+        let same = |other: &Kind| {
+            (other.group, other.version, other.plural) == (kind.group, kind.version, kind.plural)
+        };
         assert!(!all()[..index].iter().any(same), "{} is there twice", kind.plural);
         let cells = kind.row(&serde_json::json!({"metadata": {"name": "x"}}), now);
         assert_eq!(cells.len(), kind.printer.columns.len(), "columns of {}", kind.plural);
@@ -113,7 +124,9 @@ fn the_table_has_no_doubles_and_every_row_fits_its_columns() {
         assert_eq!(has_status, kind.traits.status, "status of {}", kind.plural);
         assert!(kind.stored().conversion.is_none(), "the hub of {} is a hub", kind.plural);
     }
-    for (prefix, plural) in [("minions", "nodes"), ("services/specs", "services"), ("controllers", "replicationcontrollers")] {
+    for (prefix, plural) in
+        [("minions", "nodes"), ("services/specs", "services"), ("controllers", "replicationcontrollers")]
+    {
         assert_eq!(lookup("", "v1", plural).and_then(Kind::prefix), Some(prefix));
     }
 }

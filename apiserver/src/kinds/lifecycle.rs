@@ -86,7 +86,9 @@ fn validate_name(kind: &Kind, object: &Value, errors: &mut Errors) {
         // What is generated ends in letters and digits: a dash at the end of the prefix is fine.
         let whole = prefix.strip_suffix('-').map_or(prefix.to_owned(), |head| format!("{head}a"));
         let complaints = (kind.hooks.name)(&whole);
-        errors.extend(complaints.into_iter().map(|why| FieldError::invalid("metadata.generateName", prefix, why)));
+        errors.extend(
+            complaints.into_iter().map(|why| FieldError::invalid("metadata.generateName", prefix, why)),
+        );
     }
     if name.is_empty() {
         errors.push(FieldError::required("metadata.name", "name or generateName is required"));
@@ -118,7 +120,9 @@ fn annotations(object: &Value, errors: &mut Errors) {
     for (key, value) in entries(object, "/metadata/annotations") {
         let lower = key.to_lowercase();
         errors.extend(
-            names::qualified(&lower).into_iter().map(|why| FieldError::invalid("metadata.annotations", key.as_str(), why)),
+            names::qualified(&lower)
+                .into_iter()
+                .map(|why| FieldError::invalid("metadata.annotations", key.as_str(), why)),
         );
         bytes += key.len() + value.as_str().map_or(0, str::len);
     }
@@ -135,7 +139,8 @@ fn owners(object: &Value, errors: &mut Errors) {
         for field in ["apiVersion", "kind", "name", "uid"] {
             if text(owner, &format!("/{field}")).is_empty() {
                 let field_path = format!("{path}.{field}");
-                let detail = if field == "apiVersion" { "version must not be empty" } else { "must not be empty" };
+                let detail =
+                    if field == "apiVersion" { "version must not be empty" } else { "must not be empty" };
                 errors.push(FieldError::invalid(field_path, "", detail));
             }
         }

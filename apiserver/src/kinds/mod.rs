@@ -25,6 +25,7 @@ mod node;
 pub mod pod;
 mod policy;
 mod rbac;
+mod row;
 mod schedule;
 mod selector;
 pub(crate) mod service;
@@ -188,7 +189,11 @@ pub fn versions(group: &str) -> Vec<&'static str> {
 impl Kind {
     /// `v1`, `apps/v1`: what `apiVersion` says.
     pub fn api_version(&self) -> String {
-        if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
     }
 
     /// The storage prefix, `None` for kinds that are never stored.

@@ -23,8 +23,8 @@ const NAME_PART: &str = "must consist of alphanumeric characters, '-', '_' or '.
 const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or \
      '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex \
      used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
-const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name', \
-      or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. \
+     'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
 const HEADER: &str = "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex \
      used for validation is '[-A-Za-z0-9]+')";
 
@@ -86,7 +86,9 @@ pub fn qualified(value: &str) -> Vec<String> {
     let mut found = Vec::new();
     match prefix {
         Some("") => found.push("prefix part must be non-empty".to_owned()),
-        Some(prefix) => found.extend(dns_subdomain(prefix).into_iter().map(|text| format!("prefix part {text}"))),
+        Some(prefix) => {
+            found.extend(dns_subdomain(prefix).into_iter().map(|text| format!("prefix part {text}")))
+        }
         None => {}
     }
     if name.is_empty() {
@@ -124,7 +126,10 @@ pub fn environment_variable(value: &str) -> Vec<String> {
     if value.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'=') {
         return Vec::new();
     }
-    vec!["a valid environment variable name must consist only of printable ASCII characters other than '='".to_owned()]
+    vec![
+        "a valid environment variable name must consist only of printable ASCII characters other than '='"
+            .to_owned(),
+    ]
 }
 
 pub fn http_header(value: &str) -> Vec<String> {

@@ -224,7 +224,11 @@ fn ingress_rule(rule: &Value, path: &str, errors: &mut Errors) {
         match text(entry, "/pathType") {
             "" => errors.push(FieldError::required(join(&path, "pathType"), "pathType must be specified")),
             "Exact" | "Prefix" if !text(entry, "/path").starts_with('/') => {
-                errors.push(FieldError::invalid(join(&path, "path"), text(entry, "/path"), "must be an absolute path"));
+                errors.push(FieldError::invalid(
+                    join(&path, "path"),
+                    text(entry, "/path"),
+                    "must be an absolute path",
+                ));
             }
             _ => one_of(entry, &path, "pathType", &["Exact", "ImplementationSpecific", "Prefix"], errors),
         }
@@ -234,7 +238,9 @@ fn ingress_rule(rule: &Value, path: &str, errors: &mut Errors) {
 
 fn validate_backend(backend: &Value, path: &str, errors: &mut Errors) {
     match (backend.get("service"), backend.get("resource")) {
-        (None, None) => errors.push(FieldError::required(path, "must specify a backend: service or resource")),
+        (None, None) => {
+            errors.push(FieldError::required(path, "must specify a backend: service or resource"))
+        }
         (Some(_), Some(_)) => {
             let detail = "cannot set both resource and service backends";
             errors.push(FieldError::invalid(path, "", detail));
@@ -265,12 +271,15 @@ fn backend_service(service: &Value, path: &str, errors: &mut Errors) {
 fn default_network_policy(policy: &mut Value) {
     let egress = !items(policy, "/spec/egress").is_empty();
     let types: &'static [&'static str] = if egress { &["Ingress", "Egress"] } else { &["Ingress"] };
-    fill(policy, &[
-        Rule("spec", "policyTypes", Texts(types)),
-        Rule("spec", "podSelector", Object),
-        Rule("spec.ingress[].ports[]", "protocol", Text("TCP")),
-        Rule("spec.egress[].ports[]", "protocol", Text("TCP")),
-    ]);
+    fill(
+        policy,
+        &[
+            Rule("spec", "policyTypes", Texts(types)),
+            Rule("spec", "podSelector", Object),
+            Rule("spec.ingress[].ports[]", "protocol", Text("TCP")),
+            Rule("spec.egress[].ports[]", "protocol", Text("TCP")),
+        ],
+    );
 }
 
 fn validate_network_policy(policy: &Value) -> Errors {
@@ -299,7 +308,8 @@ fn validate_network_policy(policy: &Value) -> Errors {
 }
 
 fn validate_peer(peer: &Value, path: &str, errors: &mut Errors) {
-    let selectors = ["podSelector", "namespaceSelector"].iter().filter(|field| peer.get(**field).is_some()).count();
+    let selectors =
+        ["podSelector", "namespaceSelector"].iter().filter(|field| peer.get(**field).is_some()).count();
     match peer.get("ipBlock") {
         Some(_) if selectors > 0 => {
             errors.push(FieldError::forbidden(path, "may not specify both ipBlock and another peer"));

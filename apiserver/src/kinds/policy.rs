@@ -12,7 +12,8 @@ use crate::error::FieldError;
 
 pub(super) const DISRUPTION_BUDGET: Hooks = Hooks {
     prepare_create: |budget| {
-        let counts = json!({"currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0});
+        let counts =
+            json!({"currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0});
         set(budget, "status", counts);
     },
     validate: validate_budget,
@@ -56,7 +57,13 @@ fn validate_budget(budget: &Value) -> Errors {
     if let Some(pods) = spec.get("selector") {
         selector::validate(pods, "spec.selector", &mut errors);
     }
-    check::one_of(spec, "spec", "unhealthyPodEvictionPolicy", &["AlwaysAllow", "IfHealthyBudget"], &mut errors);
+    check::one_of(
+        spec,
+        "spec",
+        "unhealthyPodEvictionPolicy",
+        &["AlwaysAllow", "IfHealthyBudget"],
+        &mut errors,
+    );
     errors
 }
 
@@ -101,7 +108,8 @@ fn validate_autoscaler(scaler: &Value) -> Errors {
         let detail = "must be greater than or equal to `minReplicas`";
         errors.push(FieldError::invalid("spec.maxReplicas", high, detail));
     }
-    let target = [Check::Required("spec.scaleTargetRef", "kind"), Check::Required("spec.scaleTargetRef", "name")];
+    let target =
+        [Check::Required("spec.scaleTargetRef", "kind"), Check::Required("spec.scaleTargetRef", "name")];
     check::run(scaler, &target, &mut errors);
     errors
 }
@@ -112,7 +120,8 @@ fn default_limit_range(range: &mut Value) {
         if text(limit, "/type") != "Container" {
             return;
         }
-        for (source, target) in [("max", "default"), ("default", "defaultRequest"), ("min", "defaultRequest")] {
+        for (source, target) in [("max", "default"), ("default", "defaultRequest"), ("min", "defaultRequest")]
+        {
             let amounts: Vec<(String, Value)> =
                 entries(limit, &format!("/{source}")).map(|(k, v)| (k.clone(), v.clone())).collect();
             for (name, amount) in amounts {
@@ -140,10 +149,13 @@ fn validate_limit_range(range: &Value) -> Errors {
 }
 
 fn ordered(name: &str, low: &Value, high: Option<&Value>, path: &str, errors: &mut Errors) {
-    let (Some(low_amount), Some(high_amount)) = (parse_quantity(low), high.and_then(parse_quantity)) else { return };
+    let (Some(low_amount), Some(high_amount)) = (parse_quantity(low), high.and_then(parse_quantity)) else {
+        return;
+    };
     if low_amount.milli_value() > high_amount.milli_value() {
         let word = |amount: &Value| amount.as_str().map_or_else(|| amount.to_string(), str::to_owned);
-        let detail = format!("min value {} is greater than max value {}", word(low), word(high.unwrap_or(low)));
+        let detail =
+            format!("min value {} is greater than max value {}", word(low), word(high.unwrap_or(low)));
         errors.push(FieldError::invalid(format!("{path}.min[{name}]"), low.clone(), detail));
     }
 }
@@ -166,7 +178,8 @@ fn validate_priority(class: &Value) -> Errors {
     let value = int(class, "/value").unwrap_or(0);
     let known = matches!(name, "system-cluster-critical" | "system-node-critical");
     if name.starts_with("system-") && !known {
-        let detail = "priority class names with 'system-' prefix are reserved for system use only. error: ".to_owned()
+        let detail = "priority class names with 'system-' prefix are reserved for system use only. error: "
+            .to_owned()
             + &format!("{name} is not a known system priority class");
         errors.push(FieldError::forbidden("metadata.name", detail));
     }

@@ -40,12 +40,20 @@ fn rule_errors(rule: &Value, path: &str, namespaced: bool, errors: &mut Errors) 
     if !urls.is_empty() {
         if namespaced {
             let detail = "namespaced rules cannot apply to non-resource URLs";
-            errors.push(FieldError::invalid(join(path, "nonResourceURLs"), rule["nonResourceURLs"].clone(), detail));
+            errors.push(FieldError::invalid(
+                join(path, "nonResourceURLs"),
+                rule["nonResourceURLs"].clone(),
+                detail,
+            ));
         }
         let resources = ["apiGroups", "resources", "resourceNames"];
         if resources.iter().any(|field| !items(rule, &format!("/{field}")).is_empty()) {
             let detail = "rules cannot apply to both regular resources and non-resource URLs";
-            errors.push(FieldError::invalid(join(path, "nonResourceURLs"), rule["nonResourceURLs"].clone(), detail));
+            errors.push(FieldError::invalid(
+                join(path, "nonResourceURLs"),
+                rule["nonResourceURLs"].clone(),
+                detail,
+            ));
         }
         return;
     }

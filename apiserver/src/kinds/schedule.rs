@@ -25,14 +25,18 @@ pub(super) fn check(line: &str) -> Result<(), String> {
         return Err("cannot use TZ or CRON_TZ in schedule, use timeZone field instead".to_owned());
     }
     if line.starts_with('@') {
-        let known = WORDS.contains(&line) || line.strip_prefix("@every ").is_some_and(|time| !time.trim().is_empty());
+        let known =
+            WORDS.contains(&line) || line.strip_prefix("@every ").is_some_and(|time| !time.trim().is_empty());
         return if known { Ok(()) } else { Err(format!("unrecognized descriptor: {line}")) };
     }
     let parts: Vec<&str> = line.split_whitespace().collect();
     if parts.len() != FIELDS.len() {
         return Err(format!("expected exactly 5 fields, found {}: [{}]", parts.len(), parts.join(" ")));
     }
-    parts.iter().zip(&FIELDS).try_for_each(|(part, field)| part.split(',').try_for_each(|range| field.check(range)))
+    parts
+        .iter()
+        .zip(&FIELDS)
+        .try_for_each(|(part, field)| part.split(',').try_for_each(|range| field.check(range)))
 }
 
 impl Field {
@@ -75,7 +79,9 @@ impl Field {
 }
 
 fn number(text: &str) -> Result<u32, String> {
-    text.parse().map_err(|_| format!("failed to parse int from {text}: strconv.Atoi: parsing \"{text}\": invalid syntax"))
+    text.parse().map_err(|_| {
+        format!("failed to parse int from {text}: strconv.Atoi: parsing \"{text}\": invalid syntax")
+    })
 }
 
 #[cfg(test)]

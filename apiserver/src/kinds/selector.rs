@@ -30,7 +30,9 @@ fn validate_expression(expression: &Value, path: &str, errors: &mut Errors) {
             "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
         )),
         "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
-        other => errors.push(FieldError::invalid(join(path, "operator"), other, "not a valid selector operator")),
+        other => {
+            errors.push(FieldError::invalid(join(path, "operator"), other, "not a valid selector operator"))
+        }
     }
     value_named(text(expression, "/key"), &join(path, "key"), names::qualified, errors);
     for (index, value) in values.iter().filter_map(Value::as_str).enumerate() {
@@ -40,7 +42,9 @@ fn validate_expression(expression: &Value, path: &str, errors: &mut Errors) {
 
 /// True for `{}` and for absence: it would select everything.
 pub(super) fn is_empty(selector: Option<&Value>) -> bool {
-    selector.is_none_or(|s| entries(s, "/matchLabels").next().is_none() && items(s, "/matchExpressions").is_empty())
+    selector.is_none_or(|s| {
+        entries(s, "/matchLabels").next().is_none() && items(s, "/matchExpressions").is_empty()
+    })
 }
 
 /// False also for a selector that does not parse.

@@ -43,11 +43,14 @@ pub(crate) fn has_node_ports(service: &Value) -> bool {
 
 fn default(service: &mut Value) {
     let Some(spec) = service.get_mut("spec").filter(|spec| spec.is_object()) else { return };
-    fill(spec, &[
-        Rule("", "sessionAffinity", Text("None")),
-        Rule("", "type", Text("ClusterIP")),
-        Rule("ports[]", "protocol", Text("TCP")),
-    ]);
+    fill(
+        spec,
+        &[
+            Rule("", "sessionAffinity", Text("None")),
+            Rule("", "type", Text("ClusterIP")),
+            Rule("ports[]", "protocol", Text("TCP")),
+        ],
+    );
     primary_address(spec);
     match text(spec, "/sessionAffinity") {
         "ClientIP" => {
@@ -123,7 +126,9 @@ fn keep_node_ports(spec: &mut Value, before: &Value) {
             return;
         }
         let same = items(before, "/ports").iter().find(|candidate| key(candidate) == key(port));
-        if let Some(number) = same.and_then(|port| int(port, "/nodePort")).filter(|number| used.insert(*number)) {
+        if let Some(number) =
+            same.and_then(|port| int(port, "/nodePort")).filter(|number| used.insert(*number))
+        {
             set(port, "nodePort", number);
         }
     });
@@ -238,7 +243,9 @@ fn one_port<'v>(
 
 fn node_port(spec: &Value, entry: &Value, path: &str, errors: &mut Errors) {
     let kind = text(spec, "/type");
-    if int(entry, "/nodePort").is_some_and(|number| number != 0) && !matches!(kind, "NodePort" | "LoadBalancer") {
+    if int(entry, "/nodePort").is_some_and(|number| number != 0)
+        && !matches!(kind, "NodePort" | "LoadBalancer")
+    {
         let detail = format!("may not be used when `type` is '{kind}'");
         errors.push(FieldError::forbidden(join(path, "nodePort"), detail));
     }
@@ -284,7 +291,11 @@ fn policies(spec: &Value, errors: &mut Errors) {
     let external = matches!(text(spec, "/type"), "NodePort" | "LoadBalancer");
     if !external && spec.get("externalTrafficPolicy").is_some() && items(spec, "/externalIPs").is_empty() {
         let detail = "may only be set for externally-accessible services";
-        errors.push(FieldError::invalid("spec.externalTrafficPolicy", spec["externalTrafficPolicy"].clone(), detail));
+        errors.push(FieldError::invalid(
+            "spec.externalTrafficPolicy",
+            spec["externalTrafficPolicy"].clone(),
+            detail,
+        ));
     }
     if flag(spec, "/allocateLoadBalancerNodePorts") && text(spec, "/type") != "LoadBalancer" {
         let detail = "may only be used when `type` is 'LoadBalancer'";

@@ -19,11 +19,14 @@ pub(super) const CLAIM: Hooks = Hooks {
 };
 pub(super) const VOLUME: Hooks = Hooks {
     default: |volume| {
-        fill(volume, &[
-            Rule("spec", "persistentVolumeReclaimPolicy", Text("Retain")),
-            Rule("spec", "volumeMode", Text("Filesystem")),
-            Rule("spec.hostPath", "type", Text("")),
-        ]);
+        fill(
+            volume,
+            &[
+                Rule("spec", "persistentVolumeReclaimPolicy", Text("Retain")),
+                Rule("spec", "volumeMode", Text("Filesystem")),
+                Rule("spec.hostPath", "type", Text("")),
+            ],
+        );
     },
     prepare_create: |volume| set(volume, "status", json!({"phase": "Pending"})),
     validate: validate_volume,
@@ -31,10 +34,10 @@ pub(super) const VOLUME: Hooks = Hooks {
 };
 pub(super) const CLASS: Hooks = Hooks {
     default: |class| {
-        fill(class, &[
-            Rule("", "reclaimPolicy", Text("Delete")),
-            Rule("", "volumeBindingMode", Text("Immediate")),
-        ]);
+        fill(
+            class,
+            &[Rule("", "reclaimPolicy", Text("Delete")), Rule("", "volumeBindingMode", Text("Immediate"))],
+        );
     },
     validate: validate_class,
     validate_update: update_class,
@@ -42,15 +45,18 @@ pub(super) const CLASS: Hooks = Hooks {
 };
 pub(super) const CSI_DRIVER: Hooks = Hooks {
     default: |driver| {
-        fill(driver, &[
-            Rule("spec", "attachRequired", Flag(true)),
-            Rule("spec", "podInfoOnMount", Flag(false)),
-            Rule("spec", "storageCapacity", Flag(false)),
-            Rule("spec", "fsGroupPolicy", Text("ReadWriteOnceWithFSType")),
-            Rule("spec", "volumeLifecycleModes", Texts(&["Persistent"])),
-            Rule("spec", "requiresRepublish", Flag(false)),
-            Rule("spec", "seLinuxMount", Flag(false)),
-        ]);
+        fill(
+            driver,
+            &[
+                Rule("spec", "attachRequired", Flag(true)),
+                Rule("spec", "podInfoOnMount", Flag(false)),
+                Rule("spec", "storageCapacity", Flag(false)),
+                Rule("spec", "fsGroupPolicy", Text("ReadWriteOnceWithFSType")),
+                Rule("spec", "volumeLifecycleModes", Texts(&["Persistent"])),
+                Rule("spec", "requiresRepublish", Flag(false)),
+                Rule("spec", "seLinuxMount", Flag(false)),
+            ],
+        );
     },
     ..Hooks::NONE
 };

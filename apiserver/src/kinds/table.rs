@@ -4,142 +4,15 @@
 //! Names, verbs, subresources and storage prefixes are those of a stock server, since both clients and
 //! people with `etcdctl` rely on them. Extension kinds (CustomResourceDefinition, APIService) join when they act.
 
+use super::row::{
+    CREATE, GET, GET_PATCH_UPDATE, NO_COLLECTION_DELETE, PROXY, SCALE, STREAM, UPDATE, Words, cluster,
+    namespaced, review, status, subresource,
+};
 use super::{
-    Conversion, Hooks, Kind, StorageClass, Subresource, Traits, configuration, convert, data, event, job, lease,
-    namespace, network, node, pod, policy, rbac, service, storage_kinds, workload,
+    Kind, Subresource, configuration, convert, data, event, job, lease, namespace, network, node, pod,
+    policy, rbac, service, storage_kinds, workload,
 };
 use crate::table as print;
-
-const STANDARD: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
-/// Namespaces are never deleted in bulk.
-const NO_COLLECTION_DELETE: &[&str] = &["create", "delete", "get", "list", "patch", "update", "watch"];
-const CREATE: &[&str] = &["create"];
-const GET: &[&str] = &["get"];
-const UPDATE: &[&str] = &["update"];
-const GET_PATCH_UPDATE: &[&str] = &["get", "patch", "update"];
-const STREAM: &[&str] = &["create", "get"];
-const PROXY: &[&str] = &["create", "delete", "get", "patch", "update"];
-
-const PLAIN: Traits = Traits {
-    generation: false,
-    status: false,
-    status_on_create: false,
-    create_on_update: false,
-    unconditional_update: true,
-    orphans_by_default: false,
-    ttl_seconds: None,
-};
-
-const fn subresource(name: &'static str, kind: &'static str, verbs: &'static [&'static str]) -> Subresource {
-    Subresource { name, group: "", version: "", kind, verbs }
-}
-
-const fn status(kind: &'static str) -> Subresource {
-    subresource("status", kind, GET_PATCH_UPDATE)
-}
-
-const SCALE: Subresource =
-    Subresource { name: "scale", group: "autoscaling", version: "v1", kind: "Scale", verbs: GET_PATCH_UPDATE };
-
-/// A resource name in its three spellings.
-struct Words(&'static str, &'static str, &'static str);
-
-const fn stored(
-    group: &'static str,
-    version: &'static str,
-    words: Words,
-    prefix: &'static str,
-    namespaced: bool,
-) -> Kind {
-    Kind {
-        group,
-        version,
-        kind: words.0,
-        plural: words.1,
-        singular: words.2,
-        short_names: &[],
-        categories: &[],
-        namespaced,
-        verbs: STANDARD,
-        subresources: &[],
-        storage: StorageClass::Etcd { prefix },
-        hooks: Hooks::NONE,
-        printer: print::NAME_AND_AGE,
-        traits: PLAIN,
-        conversion: None,
-    }
-}
-
-/// Namespaced, stored under its plural name.
-const fn namespaced(group: &'static str, version: &'static str, words: Words) -> Kind {
-    let prefix = words.1;
-    stored(group, version, words, prefix, true)
-}
-
-/// Cluster-scoped, stored under its plural name.
-const fn cluster(group: &'static str, version: &'static str, words: Words) -> Kind {
-    let prefix = words.1;
-    stored(group, version, words, prefix, false)
-}
-
-/// Answered at once, never stored.
-const fn review(group: &'static str, version: &'static str, words: Words, namespaced: bool) -> Kind {
-    let kind = stored(group, version, words, "", namespaced);
-    Kind { verbs: CREATE, storage: StorageClass::Virtual, ..kind }
-}
-
-impl Kind {
-    const fn at(self, prefix: &'static str) -> Kind {
-        Kind { storage: StorageClass::Etcd { prefix }, ..self }
-    }
-    const fn short(self, short_names: &'static [&'static str]) -> Kind {
-        Kind { short_names, ..self }
-    }
-    const fn in_all(self) -> Kind {
-        Kind { categories: &["all"], ..self }
-    }
-    const fn in_api_extensions(self) -> Kind {
-        Kind { categories: &["api-extensions"], ..self }
-    }
-    const fn verbs(self, verbs: &'static [&'static str]) -> Kind {
-        Kind { verbs, ..self }
-    }
-    /// Has a status of its own; the list names all subresources, `status` among them.
-    const fn with_status(self, subresources: &'static [Subresource]) -> Kind {
-        Kind { subresources, traits: Traits { status: true, ..self.traits }, ..self }
-    }
-    const fn with(self, subresources: &'static [Subresource]) -> Kind {
-        Kind { subresources, ..self }
-    }
-    const fn hooks(self, hooks: Hooks) -> Kind {
-        Kind { hooks, ..self }
-    }
-    const fn prints(self, printer: print::Printer) -> Kind {
-        Kind { printer, ..self }
-    }
-    const fn counts_generations(self) -> Kind {
-        Kind { traits: Traits { generation: true, ..self.traits }, ..self }
-    }
-    const fn keeps_status_on_create(self) -> Kind {
-        Kind { traits: Traits { status_on_create: true, ..self.traits }, ..self }
-    }
-    const fn creates_on_update(self) -> Kind {
-        Kind { traits: Traits { create_on_update: true, ..self.traits }, ..self }
-    }
-    const fn needs_resource_version(self) -> Kind {
-        Kind { traits: Traits { unconditional_update: false, ..self.traits }, ..self }
-    }
-    const fn orphans_by_default(self) -> Kind {
-        Kind { traits: Traits { orphans_by_default: true, ..self.traits }, ..self }
-    }
-    /// One hour, as a stock server keeps events.
-    const fn expires_after_an_hour(self) -> Kind {
-        Kind { traits: Traits { ttl_seconds: Some(3600), ..self.traits }, ..self }
-    }
-    const fn converts(self, conversion: Conversion) -> Kind {
-        Kind { conversion: Some(conversion), ..self }
-    }
-}
 
 const ADMISSION: &str = "admissionregistration.k8s.io";
 const AUTHORIZATION: &str = "authorization.k8s.io";
@@ -158,8 +31,13 @@ const POD_SUBRESOURCES: &[Subresource] = &[
     status("Pod"),
 ];
 
-const TOKEN: Subresource =
-    Subresource { name: "token", group: "authentication.k8s.io", version: "v1", kind: "TokenRequest", verbs: CREATE };
+const TOKEN: Subresource = Subresource {
+    name: "token",
+    group: "authentication.k8s.io",
+    version: "v1",
+    kind: "TokenRequest",
+    verbs: CREATE,
+};
 
 pub(super) static ALL: &[Kind] = &[
     // core
@@ -288,7 +166,12 @@ pub(super) static ALL: &[Kind] = &[
         .prints(print::EVENT)
         .converts(convert::EVENTS),
     // authentication, authorization
-    review("authentication.k8s.io", "v1", Words("SelfSubjectReview", "selfsubjectreviews", "selfsubjectreview"), false),
+    review(
+        "authentication.k8s.io",
+        "v1",
+        Words("SelfSubjectReview", "selfsubjectreviews", "selfsubjectreview"),
+        false,
+    ),
     review("authentication.k8s.io", "v1", Words("TokenReview", "tokenreviews", "tokenreview"), false),
     review(
         AUTHORIZATION,
@@ -308,21 +191,34 @@ pub(super) static ALL: &[Kind] = &[
         Words("SelfSubjectRulesReview", "selfsubjectrulesreviews", "selfsubjectrulesreview"),
         false,
     ),
-    review(AUTHORIZATION, "v1", Words("SubjectAccessReview", "subjectaccessreviews", "subjectaccessreview"), false),
+    review(
+        AUTHORIZATION,
+        "v1",
+        Words("SubjectAccessReview", "subjectaccessreviews", "subjectaccessreview"),
+        false,
+    ),
     // autoscaling
-    namespaced("autoscaling", "v2", Words("HorizontalPodAutoscaler", "horizontalpodautoscalers", "horizontalpodautoscaler"))
-        .short(&["hpa"])
-        .in_all()
-        .with_status(&[status("HorizontalPodAutoscaler")])
-        .hooks(policy::AUTOSCALER)
-        .prints(print::AUTOSCALER),
-    namespaced("autoscaling", "v1", Words("HorizontalPodAutoscaler", "horizontalpodautoscalers", "horizontalpodautoscaler"))
-        .short(&["hpa"])
-        .in_all()
-        .with_status(&[status("HorizontalPodAutoscaler")])
-        .hooks(policy::AUTOSCALER_V1)
-        .prints(print::AUTOSCALER)
-        .converts(convert::AUTOSCALER),
+    namespaced(
+        "autoscaling",
+        "v2",
+        Words("HorizontalPodAutoscaler", "horizontalpodautoscalers", "horizontalpodautoscaler"),
+    )
+    .short(&["hpa"])
+    .in_all()
+    .with_status(&[status("HorizontalPodAutoscaler")])
+    .hooks(policy::AUTOSCALER)
+    .prints(print::AUTOSCALER),
+    namespaced(
+        "autoscaling",
+        "v1",
+        Words("HorizontalPodAutoscaler", "horizontalpodautoscalers", "horizontalpodautoscaler"),
+    )
+    .short(&["hpa"])
+    .in_all()
+    .with_status(&[status("HorizontalPodAutoscaler")])
+    .hooks(policy::AUTOSCALER_V1)
+    .prints(print::AUTOSCALER)
+    .converts(convert::AUTOSCALER),
     // batch
     namespaced("batch", "v1", Words("CronJob", "cronjobs", "cronjob"))
         .short(&["cj"])
@@ -406,8 +302,12 @@ pub(super) static ALL: &[Kind] = &[
         .hooks(storage_kinds::CSI_DRIVER)
         .prints(print::CSI_DRIVER),
     cluster("storage.k8s.io", "v1", Words("CSINode", "csinodes", "csinode")).prints(print::CSI_NODE),
-    namespaced("storage.k8s.io", "v1", Words("CSIStorageCapacity", "csistoragecapacities", "csistoragecapacity"))
-        .prints(print::CSI_CAPACITY),
+    namespaced(
+        "storage.k8s.io",
+        "v1",
+        Words("CSIStorageCapacity", "csistoragecapacities", "csistoragecapacity"),
+    )
+    .prints(print::CSI_CAPACITY),
     cluster("storage.k8s.io", "v1", Words("StorageClass", "storageclasses", "storageclass"))
         .short(&["sc"])
         .hooks(storage_kinds::CLASS)
@@ -415,14 +315,22 @@ pub(super) static ALL: &[Kind] = &[
     cluster("storage.k8s.io", "v1", Words("VolumeAttachment", "volumeattachments", "volumeattachment"))
         .with_status(&[status("VolumeAttachment")])
         .prints(print::VOLUME_ATTACHMENT),
-    cluster("storage.k8s.io", "v1", Words("VolumeAttributesClass", "volumeattributesclasses", "volumeattributesclass"))
-        .short(&["vac"])
-        .prints(print::VOLUME_ATTRIBUTES_CLASS),
+    cluster(
+        "storage.k8s.io",
+        "v1",
+        Words("VolumeAttributesClass", "volumeattributesclasses", "volumeattributesclass"),
+    )
+    .short(&["vac"])
+    .prints(print::VOLUME_ATTRIBUTES_CLASS),
     // admissionregistration.k8s.io
-    cluster(ADMISSION, "v1", Words("MutatingAdmissionPolicy", "mutatingadmissionpolicies", "mutatingadmissionpolicy"))
-        .in_api_extensions()
-        .counts_generations()
-        .needs_resource_version(),
+    cluster(
+        ADMISSION,
+        "v1",
+        Words("MutatingAdmissionPolicy", "mutatingadmissionpolicies", "mutatingadmissionpolicy"),
+    )
+    .in_api_extensions()
+    .counts_generations()
+    .needs_resource_version(),
     cluster(
         ADMISSION,
         "v1",
@@ -438,7 +346,11 @@ pub(super) static ALL: &[Kind] = &[
     cluster(
         ADMISSION,
         "v1",
-        Words("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", "mutatingwebhookconfiguration"),
+        Words(
+            "MutatingWebhookConfiguration",
+            "mutatingwebhookconfigurations",
+            "mutatingwebhookconfiguration",
+        ),
     )
     .in_api_extensions()
     .counts_generations()
@@ -469,7 +381,11 @@ pub(super) static ALL: &[Kind] = &[
     cluster(
         ADMISSION,
         "v1",
-        Words("ValidatingWebhookConfiguration", "validatingwebhookconfigurations", "validatingwebhookconfiguration"),
+        Words(
+            "ValidatingWebhookConfiguration",
+            "validatingwebhookconfigurations",
+            "validatingwebhookconfiguration",
+        ),
     )
     .in_api_extensions()
     .counts_generations()
@@ -513,7 +429,8 @@ pub(super) static ALL: &[Kind] = &[
     .hooks(configuration::PRIORITY_LEVEL)
     .prints(print::PRIORITY_LEVEL),
     // resource.k8s.io
-    cluster("resource.k8s.io", "v1", Words("DeviceClass", "deviceclasses", "deviceclass")).counts_generations(),
+    cluster("resource.k8s.io", "v1", Words("DeviceClass", "deviceclasses", "deviceclass"))
+        .counts_generations(),
     namespaced("resource.k8s.io", "v1", Words("ResourceClaim", "resourceclaims", "resourceclaim"))
         .with_status(&[status("ResourceClaim")])
         .prints(print::RESOURCE_CLAIM),

@@ -28,17 +28,6 @@ pub(crate) fn entries<'v>(value: &'v Value, pointer: &str) -> impl Iterator<Item
     value.pointer(pointer).and_then(Value::as_object).into_iter().flatten()
 }
 
-/// True if nothing is there, or an empty string, list or object.
-pub(crate) fn is_empty(value: &Value, pointer: &str) -> bool {
-    match value.pointer(pointer) {
-        None | Some(Value::Null) => true,
-        Some(Value::String(text)) => text.is_empty(),
-        Some(Value::Array(items)) => items.is_empty(),
-        Some(Value::Object(map)) => map.is_empty(),
-        Some(Value::Bool(_) | Value::Number(_)) => false,
-    }
-}
-
 /// The member object, created when absent.
 pub(crate) fn child<'v>(value: &'v mut Value, key: &str) -> &'v mut Value {
     if !value.is_object() {

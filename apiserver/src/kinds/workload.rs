@@ -83,19 +83,25 @@ fn template_defaults(owner: &mut Value) {
 
 fn default_deployment(deployment: &mut Value) {
     template_defaults(deployment);
-    fill(deployment, &[
-        Rule("spec", "replicas", Number(1)),
-        Rule("spec", "strategy", Object),
-        Rule("spec.strategy", "type", Text("RollingUpdate")),
-        Rule("spec", "revisionHistoryLimit", Number(10)),
-        Rule("spec", "progressDeadlineSeconds", Number(600)),
-    ]);
+    fill(
+        deployment,
+        &[
+            Rule("spec", "replicas", Number(1)),
+            Rule("spec", "strategy", Object),
+            Rule("spec.strategy", "type", Text("RollingUpdate")),
+            Rule("spec", "revisionHistoryLimit", Number(10)),
+            Rule("spec", "progressDeadlineSeconds", Number(600)),
+        ],
+    );
     if text(deployment, "/spec/strategy/type") == "RollingUpdate" {
-        fill(deployment, &[
-            Rule("spec.strategy", "rollingUpdate", Object),
-            Rule("spec.strategy.rollingUpdate", "maxUnavailable", Text("25%")),
-            Rule("spec.strategy.rollingUpdate", "maxSurge", Text("25%")),
-        ]);
+        fill(
+            deployment,
+            &[
+                Rule("spec.strategy", "rollingUpdate", Object),
+                Rule("spec.strategy.rollingUpdate", "maxUnavailable", Text("25%")),
+                Rule("spec.strategy.rollingUpdate", "maxSurge", Text("25%")),
+            ],
+        );
     }
 }
 
@@ -106,43 +112,55 @@ fn default_replica_set(set: &mut Value) {
 
 fn default_stateful_set(set: &mut Value) {
     template_defaults(set);
-    fill(set, &[
-        Rule("spec", "podManagementPolicy", Text("OrderedReady")),
-        Rule("spec", "updateStrategy", Object),
-        Rule("spec.updateStrategy", "type", Text("RollingUpdate")),
-        Rule("spec", "replicas", Number(1)),
-        Rule("spec", "revisionHistoryLimit", Number(10)),
-        Rule("spec", "serviceName", Text("")),
-        Rule("spec", "persistentVolumeClaimRetentionPolicy", Object),
-        Rule("spec.persistentVolumeClaimRetentionPolicy", "whenDeleted", Text("Retain")),
-        Rule("spec.persistentVolumeClaimRetentionPolicy", "whenScaled", Text("Retain")),
-        Rule("spec.volumeClaimTemplates[]", "apiVersion", Text("v1")),
-        Rule("spec.volumeClaimTemplates[]", "kind", Text("PersistentVolumeClaim")),
-        Rule("spec.volumeClaimTemplates[].spec", "volumeMode", Text("Filesystem")),
-        Rule("spec.volumeClaimTemplates[]", "status", Object),
-        Rule("spec.volumeClaimTemplates[].status", "phase", Text("Pending")),
-    ]);
+    fill(
+        set,
+        &[
+            Rule("spec", "podManagementPolicy", Text("OrderedReady")),
+            Rule("spec", "updateStrategy", Object),
+            Rule("spec.updateStrategy", "type", Text("RollingUpdate")),
+            Rule("spec", "replicas", Number(1)),
+            Rule("spec", "revisionHistoryLimit", Number(10)),
+            Rule("spec", "serviceName", Text("")),
+            Rule("spec", "persistentVolumeClaimRetentionPolicy", Object),
+            Rule("spec.persistentVolumeClaimRetentionPolicy", "whenDeleted", Text("Retain")),
+            Rule("spec.persistentVolumeClaimRetentionPolicy", "whenScaled", Text("Retain")),
+            Rule("spec.volumeClaimTemplates[]", "apiVersion", Text("v1")),
+            Rule("spec.volumeClaimTemplates[]", "kind", Text("PersistentVolumeClaim")),
+            Rule("spec.volumeClaimTemplates[].spec", "volumeMode", Text("Filesystem")),
+            Rule("spec.volumeClaimTemplates[]", "status", Object),
+            Rule("spec.volumeClaimTemplates[].status", "phase", Text("Pending")),
+        ],
+    );
     if text(set, "/spec/updateStrategy/type") == "RollingUpdate" {
-        fill(set, &[
-            Rule("spec.updateStrategy", "rollingUpdate", Object),
-            Rule("spec.updateStrategy.rollingUpdate", "partition", Number(0)),
-        ]);
+        fill(
+            set,
+            &[
+                Rule("spec.updateStrategy", "rollingUpdate", Object),
+                Rule("spec.updateStrategy.rollingUpdate", "partition", Number(0)),
+            ],
+        );
     }
 }
 
 fn default_daemon_set(set: &mut Value) {
     template_defaults(set);
-    fill(set, &[
-        Rule("spec", "updateStrategy", Object),
-        Rule("spec.updateStrategy", "type", Text("RollingUpdate")),
-        Rule("spec", "revisionHistoryLimit", Number(10)),
-    ]);
+    fill(
+        set,
+        &[
+            Rule("spec", "updateStrategy", Object),
+            Rule("spec.updateStrategy", "type", Text("RollingUpdate")),
+            Rule("spec", "revisionHistoryLimit", Number(10)),
+        ],
+    );
     if text(set, "/spec/updateStrategy/type") == "RollingUpdate" {
-        fill(set, &[
-            Rule("spec.updateStrategy", "rollingUpdate", Object),
-            Rule("spec.updateStrategy.rollingUpdate", "maxUnavailable", Number(1)),
-            Rule("spec.updateStrategy.rollingUpdate", "maxSurge", Number(0)),
-        ]);
+        fill(
+            set,
+            &[
+                Rule("spec.updateStrategy", "rollingUpdate", Object),
+                Rule("spec.updateStrategy.rollingUpdate", "maxUnavailable", Number(1)),
+                Rule("spec.updateStrategy.rollingUpdate", "maxSurge", Number(0)),
+            ],
+        );
     }
 }
 
@@ -239,7 +257,11 @@ fn validate_stateful_set(set: &Value) -> Errors {
     let path = "spec.updateStrategy";
     let kind = text(strategy, "/type");
     if !matches!(kind, "OnDelete" | "RollingUpdate") {
-        errors.push(FieldError::invalid(format!("{path}.type"), strategy.clone(), "must be 'RollingUpdate' or 'OnDelete'"));
+        errors.push(FieldError::invalid(
+            format!("{path}.type"),
+            strategy.clone(),
+            "must be 'RollingUpdate' or 'OnDelete'",
+        ));
     }
     if let Some(update) = strategy.get("rollingUpdate") {
         if kind == "OnDelete" {
@@ -264,7 +286,11 @@ fn validate_daemon_set(set: &Value) -> Errors {
         match (is_zero(unavailable), is_zero(surge)) {
             (true, true) => {
                 let detail = "cannot be 0 when maxSurge is 0";
-                errors.push(FieldError::invalid(format!("{path}.maxUnavailable"), shown(unavailable), detail));
+                errors.push(FieldError::invalid(
+                    format!("{path}.maxUnavailable"),
+                    shown(unavailable),
+                    detail,
+                ));
             }
             (false, false) => {
                 let detail = "may not be set when maxUnavailable is non-zero";
@@ -279,7 +305,8 @@ fn validate_daemon_set(set: &Value) -> Errors {
 fn validate_replication_controller(rc: &Value) -> Errors {
     let mut errors = Vec::new();
     check::run(rc, COUNTS, &mut errors);
-    let labels: Map<String, Value> = entries(rc, "/spec/selector").map(|(k, v)| (k.clone(), v.clone())).collect();
+    let labels: Map<String, Value> =
+        entries(rc, "/spec/selector").map(|(k, v)| (k.clone(), v.clone())).collect();
     if labels.is_empty() {
         errors.push(FieldError::required("spec.selector", ""));
     }

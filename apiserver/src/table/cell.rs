@@ -59,8 +59,9 @@ pub(super) fn seconds_between(from: &str, to: &str) -> Option<i64> {
 
 /// `a=b,c=d` of a label map, or `<none>`.
 pub(super) fn labels(object: &Value, pointer: &str) -> String {
-    let mut pairs: Vec<String> =
-        entries(object, pointer).map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
+    let mut pairs: Vec<String> = entries(object, pointer)
+        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+        .collect();
     pairs.sort();
     or_none(pairs)
 }
@@ -68,8 +69,9 @@ pub(super) fn labels(object: &Value, pointer: &str) -> String {
 /// A LabelSelector in the query form, or `<none>`.
 pub(super) fn selector(object: &Value, pointer: &str) -> String {
     let Some(selector) = object.pointer(pointer) else { return NONE.to_owned() };
-    let mut parts: Vec<String> =
-        entries(selector, "/matchLabels").map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
+    let mut parts: Vec<String> = entries(selector, "/matchLabels")
+        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+        .collect();
     parts.extend(items(selector, "/matchExpressions").iter().map(requirement));
     parts.sort();
     or_none(parts)

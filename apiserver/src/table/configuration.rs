@@ -57,9 +57,8 @@ pub const PRIORITY_LEVEL: Printer = Printer {
         AGE,
     ],
     row: |object, now| {
-        let queuing = |field: &str| {
-            amount_or(object, &format!("/spec/limited/limitResponse/queuing/{field}"), NONE)
-        };
+        let queuing =
+            |field: &str| amount_or(object, &format!("/spec/limited/limitResponse/queuing/{field}"), NONE);
         vec![
             name(object),
             text(object, "/spec/type"),
@@ -112,7 +111,8 @@ pub const RESOURCE_SLICE: Printer = Printer {
 /// `Approved,Issued`, `Pending`, …
 fn request_condition(object: &Value) -> String {
     let has = |kind: &str| items(object, "/status/conditions").iter().any(|c| plain(c, "/type") == kind);
-    let mut words: Vec<&str> = ["Denied", "Approved", "Failed"].into_iter().filter(|kind| has(kind)).collect();
+    let mut words: Vec<&str> =
+        ["Denied", "Approved", "Failed"].into_iter().filter(|kind| has(kind)).collect();
     if words.contains(&"Denied") {
         words.retain(|word| *word != "Approved");
     }

@@ -67,8 +67,10 @@ impl Column {
     }
 }
 
-const NAME: Column =
-    Column { format: "name", ..string("Name", "Name of the object, unique among its kind in its namespace.") };
+const NAME: Column = Column {
+    format: "name",
+    ..string("Name", "Name of the object, unique among its kind in its namespace.")
+};
 const AGE: Column = string("Age", "Time since the object was created.");
 const CREATED: Column = Column { ty: "date", ..string("Created At", "When the object was created.") };
 

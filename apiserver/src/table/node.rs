@@ -40,12 +40,7 @@ pub const CONFIG_MAP: Printer = Printer {
 };
 
 pub const SECRET: Printer = Printer {
-    columns: &[
-        NAME,
-        string("Type", "What the data is for."),
-        integer("Data", "Number of entries."),
-        AGE,
-    ],
+    columns: &[NAME, string("Type", "What the data is for."), integer("Data", "Number of entries."), AGE],
     row: |object, now| {
         vec![name(object), text(object, "/type"), entries(object, "/data").count().into(), age(object, now)]
     },
@@ -139,7 +134,8 @@ fn event(object: &Value, now: Timestamp) -> Vec<Value> {
         observed => observed.to_owned(),
     };
     let last = if last.is_empty() { first.clone() } else { last };
-    let count = ["/series/count", "/count", "/deprecatedCount"].iter().find_map(|at| int(object, at)).unwrap_or(1);
+    let count =
+        ["/series/count", "/count", "/deprecatedCount"].iter().find_map(|at| int(object, at)).unwrap_or(1);
     let kind = plain(object, &format!("{about}/kind")).to_lowercase();
     vec![
         since(&last, now),

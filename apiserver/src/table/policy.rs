@@ -73,8 +73,11 @@ pub const PRIORITY_CLASS: Printer = Printer {
 };
 
 fn autoscaler(object: &Value, now: Timestamp) -> Vec<Value> {
-    let reference =
-        format!("{}/{}", plain(object, "/spec/scaleTargetRef/kind"), plain(object, "/spec/scaleTargetRef/name"));
+    let reference = format!(
+        "{}/{}",
+        plain(object, "/spec/scaleTargetRef/kind"),
+        plain(object, "/spec/scaleTargetRef/name")
+    );
     vec![
         name(object),
         reference.into(),
@@ -93,7 +96,8 @@ fn targets(object: &Value) -> String {
     }
     let current = items(object, "/status/currentMetrics");
     let specs = items(object, "/spec/metrics");
-    let all: Vec<String> = specs.iter().enumerate().map(|(index, spec)| metric(spec, current.get(index))).collect();
+    let all: Vec<String> =
+        specs.iter().enumerate().map(|(index, spec)| metric(spec, current.get(index))).collect();
     if all.is_empty() { "<none>".to_owned() } else { more_metrics(&all) }
 }
 

@@ -132,7 +132,9 @@ pub const CSI_CAPACITY: Printer = Printer {
         string("StorageClassName", "Class that the capacity is of."),
         string("Capacity", "Free space."),
     ],
-    row: |object, _| vec![name(object), text(object, "/storageClassName"), text_or(object, "/capacity", UNSET)],
+    row: |object, _| {
+        vec![name(object), text(object, "/storageClassName"), text_or(object, "/capacity", UNSET)]
+    },
 };
 
 /// A volume or claim that is being deleted says so.

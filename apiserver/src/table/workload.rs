@@ -94,8 +94,9 @@ pub const CONTROLLER_REVISION: Printer = Printer {
         AGE,
     ],
     row: |object, now| {
-        let owner = items(object, "/metadata/ownerReferences").iter().find(|owner| flag(owner, "/controller"));
-        let controller = owner.map_or_else(|| NONE.to_owned(), |owner| owner_text(owner));
+        let owner =
+            items(object, "/metadata/ownerReferences").iter().find(|owner| flag(owner, "/controller"));
+        let controller = owner.map_or_else(|| NONE.to_owned(), owner_text);
         vec![name(object), controller.into(), number(object, "/revision"), age(object, now)]
     },
 };

@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use balsa_proto::meta::quantity::Quantity;
 use serde_json::Value;
 
-use super::super::check::{
-    Errors, named, not_negative, one_of, port, port_or_name, required, value_named,
-};
+use super::super::check::{Errors, named, not_negative, one_of, port, port_or_name, required, value_named};
 use super::super::names;
 use super::super::walk::{entries, flag, int, items, join, text};
 use super::qos;
@@ -28,7 +26,8 @@ const ENV_FIELDS: &[&str] = &[
     "status.podIP",
     "status.podIPs",
 ];
-const ENV_SOURCES: &[&str] = &["fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef"];
+const ENV_SOURCES: &[&str] =
+    &["fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef"];
 
 /// All containers of a pod spec at `path`; `volumes` are the names that mounts may use.
 pub(super) fn all(spec: &Value, path: &str, volumes: &BTreeSet<&str>, errors: &mut Errors) {
@@ -124,7 +123,11 @@ fn environment(container: &Value, path: &str, errors: &mut Errors) {
                 errors.push(FieldError::invalid(path, "", detail));
             }
             (Some(_), Some(_)) => {
-                errors.push(FieldError::invalid(path, "", "may not have more than one field specified at a time"));
+                errors.push(FieldError::invalid(
+                    path,
+                    "",
+                    "may not have more than one field specified at a time",
+                ));
             }
             (Some(reference), None) => {
                 required(reference, &join(&path, "configMapRef"), "name", errors);
@@ -139,7 +142,8 @@ fn environment(container: &Value, path: &str, errors: &mut Errors) {
 fn value_from(variable: &Value, source: &Value, path: &str, errors: &mut Errors) {
     let used: Vec<&&str> = ENV_SOURCES.iter().filter(|key| source.get(**key).is_some()).collect();
     if used.is_empty() {
-        let detail = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`";
+        let detail =
+            "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`";
         return errors.push(FieldError::invalid(path, "", detail));
     }
     if !text(variable, "/value").is_empty() {
@@ -166,7 +170,8 @@ fn field_ref(reference: &Value, path: &str, errors: &mut Errors) {
         return;
     }
     let field = text(reference, "/fieldPath");
-    let subscripted = ["metadata.labels['", "metadata.annotations['"].iter().any(|head| field.starts_with(head));
+    let subscripted =
+        ["metadata.labels['", "metadata.annotations['"].iter().any(|head| field.starts_with(head));
     if !subscripted && !ENV_FIELDS.contains(&field) {
         errors.push(FieldError::not_supported(join(path, "fieldPath"), field, ENV_FIELDS));
     }
@@ -209,12 +214,16 @@ fn resources(container: &Value, path: &str, errors: &mut Errors) {
             if let Some(parsed) = qos::parse_quantity(quantity)
                 && parsed.is_negative()
             {
-                errors.push(FieldError::invalid(&at, quantity.clone(), super::super::check::NOT_NEGATIVE));
+                errors.push(FieldError::invalid(&at, shown(quantity), super::super::check::NOT_NEGATIVE));
             }
             if !is_standard_resource(name) {
                 value_named(name, &at, names::qualified, errors);
                 if !name.contains('/') {
-                    errors.push(FieldError::invalid(&at, name.as_str(), "must be a standard resource type or fully qualified"));
+                    errors.push(FieldError::invalid(
+                        &at,
+                        name.as_str(),
+                        "must be a standard resource type or fully qualified",
+                    ));
                 }
             }
         }
@@ -223,9 +232,8 @@ fn resources(container: &Value, path: &str, errors: &mut Errors) {
         let limit = entries(container, "/resources/limits").find(|(key, _)| *key == name);
         let Some((_, limit)) = limit else { continue };
         if more(qos::parse_quantity(request), qos::parse_quantity(limit)) {
-            let shown = limit.as_str().map_or_else(|| limit.to_string(), str::to_owned);
-            let detail = format!("must be less than or equal to {name} limit of {shown}");
-            errors.push(FieldError::invalid(format!("{path}.resources.requests"), request.clone(), detail));
+            let detail = format!("must be less than or equal to {name} limit of {}", shown(limit));
+            errors.push(FieldError::invalid(format!("{path}.resources.requests"), shown(request), detail));
         }
     }
 }
@@ -235,6 +243,11 @@ fn more(request: Option<Quantity>, limit: Option<Quantity>) -> bool {
         (Some(request), Some(limit)) => request.milli_value() > limit.milli_value(),
         _ => false,
     }
+}
+
+/// A quantity given as a bare number is shown as the text that it stands for.
+fn shown(quantity: &Value) -> String {
+    quantity.as_str().map_or_else(|| quantity.to_string(), str::to_owned)
 }
 
 fn is_standard_resource(name: &str) -> bool {

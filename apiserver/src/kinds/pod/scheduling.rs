@@ -32,7 +32,8 @@ fn toleration(toleration: &Value, path: &str, errors: &mut Errors) {
         value_named(key, &join(path, "key"), names::qualified, errors);
     }
     if key.is_empty() && operator != "Exists" {
-        let detail = "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
+        let detail =
+            "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
         errors.push(FieldError::invalid(join(path, "operator"), operator, detail));
     }
     let effect = text(toleration, "/effect");
@@ -120,7 +121,11 @@ fn node_term(term: &Value, path: &str, errors: &mut Errors) {
                 errors.push(FieldError::required(join(&path, "values"), detail));
             }
             operator if !NODE_OPERATORS.contains(&operator) => {
-                errors.push(FieldError::invalid(join(&path, "operator"), operator, "not a valid selector operator"));
+                errors.push(FieldError::invalid(
+                    join(&path, "operator"),
+                    operator,
+                    "not a valid selector operator",
+                ));
             }
             _ => {}
         }
@@ -134,7 +139,11 @@ fn pod_affinity(side: &Value, path: &str, errors: &mut Errors) {
     for (index, soft) in items(side, "/preferredDuringSchedulingIgnoredDuringExecution").iter().enumerate() {
         let path = format!("{path}.preferredDuringSchedulingIgnoredDuringExecution[{index}]");
         range(soft, &path, "weight", (1, 100), errors);
-        pod_term(soft.get("podAffinityTerm").unwrap_or(&Value::Null), &join(&path, "podAffinityTerm"), errors);
+        pod_term(
+            soft.get("podAffinityTerm").unwrap_or(&Value::Null),
+            &join(&path, "podAffinityTerm"),
+            errors,
+        );
     }
 }
 

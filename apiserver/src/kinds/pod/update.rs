@@ -34,7 +34,11 @@ fn deadline(new: &Value, old: &Value, errors: &mut Errors) {
     let (now, before) = (int(new, "/spec/activeDeadlineSeconds"), int(old, "/spec/activeDeadlineSeconds"));
     match (now, before) {
         (None, Some(_)) => {
-            errors.push(FieldError::invalid(path, Value::Null, "must not update from a positive integer to nil value"));
+            errors.push(FieldError::invalid(
+                path,
+                Value::Null,
+                "must not update from a positive integer to nil value",
+            ));
         }
         (Some(now), Some(before)) if now > before => {
             let detail = "must be less than or equal to previous value";
@@ -66,7 +70,8 @@ fn gates(new: &Value, old: &Value, errors: &mut Errors) {
     for (index, gate) in items(new, "/spec/schedulingGates").iter().enumerate() {
         if !before.contains(gate) {
             let path = format!("spec.schedulingGates[{index}]");
-            errors.push(FieldError::forbidden(path, "only deletion is allowed, but found new scheduling gate"));
+            errors
+                .push(FieldError::forbidden(path, "only deletion is allowed, but found new scheduling gate"));
         }
     }
 }
@@ -76,8 +81,10 @@ fn rest(new: &Value, old: &Value, errors: &mut Errors) {
     let mut masked = new.get("spec").cloned().unwrap_or_else(|| json!({}));
     let before = old.get("spec").cloned().unwrap_or_else(|| json!({}));
     for list in ["containers", "initContainers"] {
-        let images: Vec<Value> =
-            items(&before, &format!("/{list}")).iter().map(|c| c.get("image").cloned().unwrap_or_default()).collect();
+        let images: Vec<Value> = items(&before, &format!("/{list}"))
+            .iter()
+            .map(|c| c.get("image").cloned().unwrap_or_default())
+            .collect();
         let mut images = images.into_iter();
         each_mut(&mut masked, &format!("{list}[]"), &mut |container| {
             set(container, "image", images.next().unwrap_or_default());
@@ -111,7 +118,8 @@ fn gated_placement(masked: &mut Value, before: &Value) {
 
 /// The names of the fields of spec that differ, one per line.
 fn changed(now: &Value, before: &Value) -> String {
-    let keys = |value: &Value| -> BTreeSet<String> { entries(value, "").map(|(key, _)| key.clone()).collect() };
+    let keys =
+        |value: &Value| -> BTreeSet<String> { entries(value, "").map(|(key, _)| key.clone()).collect() };
     let mut all = keys(now);
     all.extend(keys(before));
     let differing = all.iter().filter(|key| now.get(key) != before.get(key));

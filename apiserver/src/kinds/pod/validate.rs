@@ -97,7 +97,13 @@ pub(in super::super) fn template(
     template_metadata(template, errors);
     let path = "spec.template.spec";
     spec(template.get("spec").unwrap_or(&Value::Null), path, errors);
-    one_of(template.get("spec").unwrap_or(&Value::Null), path, "restartPolicy", rules.restart_policies, errors);
+    one_of(
+        template.get("spec").unwrap_or(&Value::Null),
+        path,
+        "restartPolicy",
+        rules.restart_policies,
+        errors,
+    );
     if !rules.deadline && template.pointer("/spec/activeDeadlineSeconds").is_some() {
         let detail = format!("activeDeadlineSeconds in {} is not Supported", rules.owner);
         errors.push(FieldError::forbidden(join(path, "activeDeadlineSeconds"), detail));

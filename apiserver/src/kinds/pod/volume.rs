@@ -92,7 +92,12 @@ fn mode_and_items(source: &Value, path: &str, errors: &mut Errors) {
 }
 
 fn key_paths(source: &Value, path: &str, errors: &mut Errors) {
-    references(source, &[Check::Required("items[]", "key"), Check::Required("items[]", "path")], path, errors);
+    references(
+        source,
+        &[Check::Required("items[]", "key"), Check::Required("items[]", "path")],
+        path,
+        errors,
+    );
     for (index, item) in items(source, "/items").iter().enumerate() {
         relative(item, &format!("{path}.items[{index}]"), "path", errors);
     }
