@@ -144,32 +144,23 @@ impl Subject {
             _ => return None,
         };
         let id = format!("{}{}", id_verb(action), self.id());
-        Some(self.make(method, action, id, query, body, answer, success))
+        Some(Operation { method, id, query, body, answer, success, ..self.described(action) })
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one row of an operation, called from two places above")]
-    fn make(
-        &self,
-        method: &'static str,
-        action: &'static str,
-        id: String,
-        query: &'static [Parameter],
-        body: Option<Body>,
-        answer: Content,
-        success: &'static [(&'static str, &'static str)],
-    ) -> Operation {
+    /// What an operation of this sort says about itself; the rest is empty.
+    fn described(&self, action: &'static str) -> Operation {
         let part =
             if self.part.is_empty() { String::new() } else { format!("{} of the specified ", self.part) };
         Operation {
-            method,
+            method: "get",
             action,
-            id,
+            id: String::new(),
             description: format!("{} {part}{}", phrase(action), self.parent.kind),
             tag: tag(self.parent.group, self.parent.version),
-            query,
-            body,
-            answer,
-            success,
+            query: &[],
+            body: None,
+            answer: Content::Text,
+            success: OK,
             group: self.group,
             version: self.version,
             kind: self.kind,
@@ -195,7 +186,7 @@ impl Subject {
             _ => parameters::PROXY,
         };
         let id = format!("connect{}{word}{}", words(self.parent.group, self.parent.version), self.bare_id());
-        Some(self.make(method, "connect", id, query, None, Content::Text, OK))
+        Some(Operation { method, id, query, ..self.described("connect") })
     }
 
     fn get_query(&self) -> &'static [Parameter] {

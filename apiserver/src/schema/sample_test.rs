@@ -9,6 +9,7 @@ use super::decode::{self, FieldValidation};
 use super::managed_fields::{Manager, apply, update};
 use super::types::{Scalar, Type, Typed};
 use super::{Gvk, patch};
+use crate::kinds::{self, StorageClass};
 use crate::openapi::types::KIND_TYPES;
 
 /// Structs below this depth are left empty: JSONSchemaProps contains itself.
@@ -108,6 +109,22 @@ fn applies_and_updates_rest_at_their_fixpoint() {
         let mut updated = once.clone();
         update(kind, Some(&once), &mut updated, &manager("Update", 3));
         assert_eq!(once, updated, "{kind:?}");
+    }
+}
+
+/// A patch that changes nothing goes through decoding and defaulting, and must give the same object again.
+#[test]
+fn decoding_and_defaulting_rest_at_their_fixpoint() {
+    for kind in kinds::all().iter().filter(|kind| kind.storage != StorageClass::Virtual) {
+        let bare = json!({"metadata": {"name": "x"}, "spec": {}});
+        let bare = decode::patched(kind, bare, FieldValidation::Ignore).expect("a valid object").object;
+        for mut object in [bare, sample(Gvk::from(kind))] {
+            kind.default(&mut object);
+            let again = decode::patched(kind, object.clone(), FieldValidation::Strict);
+            let mut again = again.unwrap_or_else(|error| panic!("{}: {error}", kind.kind)).object;
+            kind.default(&mut again);
+            assert_eq!(again, object, "{}", kind.kind);
+        }
     }
 }
 

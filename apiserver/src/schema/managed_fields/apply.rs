@@ -53,7 +53,7 @@ pub fn apply<'k>(
     let ty =
         kind.typed().ok_or_else(|| ApiError::unsupported_media_type(&["application/json-patch+json"]))?;
     check(kind, applied, ty)?;
-    let (known, live) = known(live, ty, manager)?;
+    let (known, live) = known(kind, live, ty, manager)?;
     let mut run = Run { kind, ty, manager, known, live: &live, applied };
     let mut outcome = run.attempt(force);
     if manager.name == last_applied::KUBECTL
@@ -95,14 +95,20 @@ fn check(kind: Gvk<'_>, applied: &Value, ty: Typed<'_>) -> Result<(), ApiError> 
     }
 }
 
-/// The managers so far, and the live object without its list.
-fn known(live: Option<&Value>, ty: Typed<'_>, manager: &Manager) -> Result<(Entries, Value), ApiError> {
+/// The managers so far, and the live object in stored form without its list.
+fn known(
+    kind: Gvk<'_>,
+    live: Option<&Value>,
+    ty: Typed<'_>,
+    manager: &Manager,
+) -> Result<(Entries, Value), ApiError> {
     let Some(live) = live else { return Ok((Entries::new(), Value::Object(Map::new()))) };
     let mut known = entries::decode(entries::of(live)).ok_or_else(|| {
         ApiError::new(500, "", "failed to decode managed fields: the list is malformed", None)
     })?;
     let mut bare = live.clone();
     entries::set(&mut bare, None);
+    let bare = decode::normalized(kind, bare).map_err(|error| Failure::Decode(error).into_api_error())?;
     if known.is_empty() {
         let before = Manager {
             name: BEFORE_FIRST_APPLY.to_owned(),
