@@ -225,7 +225,9 @@ fn put_position(batch: &mut WriteBatch, position: &Position) {
 
 fn load_position(backend: &dyn Backend) -> Result<Position, BackendError> {
     let log_index = match backend.get(Column::Meta, APPLIED_INDEX)? {
-        Some(bytes) => codec::parse_i64(&bytes).ok_or_else(|| crate::mvcc::read::corrupt(Column::Meta, APPLIED_INDEX))?,
+        Some(bytes) => {
+            codec::parse_i64(&bytes).ok_or_else(|| crate::mvcc::read::corrupt(Column::Meta, APPLIED_INDEX))?
+        }
         None => 0,
     };
     Ok(Position {

@@ -15,7 +15,8 @@ use crate::mvcc::KeyRange;
 
 pub fn range(request: &RangeRequest) -> Result<(), Error> {
     key(&request.key)?;
-    let known = SortOrder::try_from(request.sort_order).is_ok() && SortTarget::try_from(request.sort_target).is_ok();
+    let known =
+        SortOrder::try_from(request.sort_order).is_ok() && SortTarget::try_from(request.sort_target).is_ok();
     if known { Ok(()) } else { Err(Error::InvalidSortOption) }
 }
 

@@ -3,8 +3,10 @@
 use balsa_proto::etcd::etcdserverpb as pb;
 use balsa_proto::store::{Command, command::Op};
 
-use super::{compact, delete_range, lease_checkpoint, lease_grant, lease_revoke, member_attributes, put, txn};
 use super::applier::ApplyOptions;
+use super::{
+    compact, delete_range, lease_checkpoint, lease_grant, lease_revoke, member_attributes, put, txn,
+};
 use crate::error::Error;
 use crate::lease::Lessor;
 use crate::mvcc::read::ReadError;

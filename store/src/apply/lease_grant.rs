@@ -21,7 +21,8 @@ pub fn apply(core: &mut Core, request: &LeaseGrantRequest) -> Result<LeaseGrantR
     if core.lessor.contains(request.id) {
         return Err(Error::LeaseExist.into());
     }
-    let terms = Terms { ttl_seconds: request.ttl.max(core.options.min_lease_ttl_seconds), remaining_seconds: 0 };
+    let terms =
+        Terms { ttl_seconds: request.ttl.max(core.options.min_lease_ttl_seconds), remaining_seconds: 0 };
     core.writer.batch().put(Column::Lease, codec::lease_key(request.id), terms.encode());
     core.lessor.granted(request.id, terms);
     let header = Some(header(core.writer.revision()));

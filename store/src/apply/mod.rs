@@ -19,5 +19,5 @@ pub mod member_attributes;
 pub mod put;
 pub mod txn;
 
-pub use applier::{Applier, AppliedPosition, ApplyOptions, FatalError, OpenError};
+pub use applier::{AppliedPosition, Applier, ApplyOptions, FatalError, OpenError};
 pub use command::Reply;

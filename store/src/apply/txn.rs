@@ -24,7 +24,8 @@ pub fn apply(core: &mut Core, request: &TxnRequest) -> Result<TxnResponse, ReadE
 
 /// Only ranges on both branches; a nested transaction counts as a write, as in stock etcd.
 pub fn is_read_only(request: &TxnRequest) -> bool {
-    let only_ranges = |ops: &[RequestOp]| ops.iter().all(|op| matches!(op.request, Some(Request::RequestRange(_))));
+    let only_ranges =
+        |ops: &[RequestOp]| ops.iter().all(|op| matches!(op.request, Some(Request::RequestRange(_))));
     only_ranges(&request.success) && only_ranges(&request.failure)
 }
 
@@ -63,7 +64,9 @@ fn execute(core: &mut Core, request: &TxnRequest, path: &Path) -> Result<TxnResp
     let mut responses = Vec::new();
     for op in branch(request, path.succeeded) {
         responses.push(match &op.request {
-            Some(Request::RequestRange(range)) => answer(Response::ResponseRange(core.writer.reader().range(range)?)),
+            Some(Request::RequestRange(range)) => {
+                answer(Response::ResponseRange(core.writer.reader().range(range)?))
+            }
             Some(Request::RequestPut(request)) => answer(Response::ResponsePut(put::execute(core, request)?)),
             Some(Request::RequestDeleteRange(request)) => {
                 answer(Response::ResponseDeleteRange(delete_range::apply(core, request)?))

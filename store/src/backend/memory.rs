@@ -67,14 +67,20 @@ impl Backend for MemoryBackend {
     fn install(&self, dir: &Path) -> Result<Arc<dyn Backend>, BackendError> {
         let bytes = std::fs::read(dir.join(CHECKPOINT_FILE))
             .map_err(|source| BackendError::Install { path: dir.into(), source: source.into() })?;
-        let columns = decode(Bytes::from(bytes))
-            .ok_or_else(|| BackendError::Install { path: dir.into(), source: "the file is cut short".into() })?;
+        let columns = decode(Bytes::from(bytes)).ok_or_else(|| BackendError::Install {
+            path: dir.into(),
+            source: "the file is cut short".into(),
+        })?;
         Ok(Arc::new(MemoryBackend { columns: RwLock::new(columns) }))
     }
 
     fn size(&self) -> BackendSize {
         let columns = self.columns.read();
-        let total = columns.values().flat_map(|records| records.iter()).map(|(k, v)| (k.len() + v.len()) as u64).sum();
+        let total = columns
+            .values()
+            .flat_map(|records| records.iter())
+            .map(|(k, v)| (k.len() + v.len()) as u64)
+            .sum();
         BackendSize { total_bytes: total, in_use_bytes: total }
     }
 }
@@ -144,7 +150,10 @@ impl MemoryCursor<'_> {
 impl Cursor for MemoryCursor<'_> {
     fn seek(&mut self, key: &[u8]) -> Result<(), BackendError> {
         let from = key.max(&self.lower);
-        self.at = self.records.range::<_, [u8]>((std::ops::Bound::Included(from), std::ops::Bound::Unbounded)).next();
+        self.at = self
+            .records
+            .range::<_, [u8]>((std::ops::Bound::Included(from), std::ops::Bound::Unbounded))
+            .next();
         self.keep_in_bounds();
         Ok(())
     }
@@ -153,7 +162,10 @@ impl Cursor for MemoryCursor<'_> {
         if !self.upper.is_empty() && key >= &self.upper[..] {
             return self.seek_to_last();
         }
-        self.at = self.records.range::<_, [u8]>((std::ops::Bound::Unbounded, std::ops::Bound::Included(key))).next_back();
+        self.at = self
+            .records
+            .range::<_, [u8]>((std::ops::Bound::Unbounded, std::ops::Bound::Included(key)))
+            .next_back();
         self.keep_in_bounds();
         Ok(())
     }

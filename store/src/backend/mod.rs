@@ -112,7 +112,10 @@ pub trait Cursor {
 
 impl dyn Backend {
     /// [`Backend::view`] for a closure that returns something.
-    pub fn read<T>(&self, mut read: impl FnMut(&dyn View) -> Result<T, BackendError>) -> Result<T, BackendError> {
+    pub fn read<T>(
+        &self,
+        mut read: impl FnMut(&dyn View) -> Result<T, BackendError>,
+    ) -> Result<T, BackendError> {
         let mut outcome = None;
         self.view(&mut |view| outcome = Some(read(view)))?;
         outcome.expect("a backend calls the reader exactly once")

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator, Options, ReadOptions,
-    Snapshot, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator,
+    Options, ReadOptions, Snapshot, WriteOptions,
 };
 
 use super::{Backend, BackendError, BackendSize, Change, Column, Cursor, View, WriteBatch};
@@ -85,12 +85,14 @@ impl Backend for RocksBackend {
     }
 
     fn checkpoint(&self, dir: &Path) -> Result<(), BackendError> {
-        let failed = |source: rocksdb::Error| BackendError::Checkpoint { path: dir.into(), source: source.into() };
+        let failed =
+            |source: rocksdb::Error| BackendError::Checkpoint { path: dir.into(), source: source.into() };
         Checkpoint::new(&self.db).and_then(|checkpoint| checkpoint.create_checkpoint(dir)).map_err(failed)
     }
 
     fn install(&self, dir: &Path) -> Result<Arc<dyn Backend>, BackendError> {
-        let failed = |source: std::io::Error| BackendError::Install { path: dir.into(), source: source.into() };
+        let failed =
+            |source: std::io::Error| BackendError::Install { path: dir.into(), source: source.into() };
         let generation = self.generation + 1;
         let target = generation_dir(&self.root, generation);
         if target.exists() {
@@ -124,7 +126,9 @@ fn generation_dir(root: &Path, generation: u64) -> PathBuf {
 
 fn read_pointer(root: &Path) -> std::io::Result<Option<u64>> {
     match std::fs::read_to_string(root.join(POINTER_FILE)) {
-        Ok(text) => text.trim().parse().map(Some).map_err(|e| std::io::Error::new(std::io::ErrorKind::InvalidData, e)),
+        Ok(text) => {
+            text.trim().parse().map(Some).map_err(|e| std::io::Error::new(std::io::ErrorKind::InvalidData, e))
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
@@ -152,7 +156,8 @@ fn remove_other_generations(root: &Path, current: u64) -> std::io::Result<()> {
 
 fn open_db(dir: &Path) -> Result<DB, BackendError> {
     let cache = Cache::new_lru_cache(limits::STATE_BLOCK_CACHE_BYTES);
-    let families = Column::ALL.map(|column| ColumnFamilyDescriptor::new(column.name(), family_options(column, &cache)));
+    let families =
+        Column::ALL.map(|column| ColumnFamilyDescriptor::new(column.name(), family_options(column, &cache)));
     DB::open_cf_descriptors(&database_options(), dir, families)
         .map_err(|source| BackendError::Open { path: dir.into(), source: source.into() })
 }
@@ -201,7 +206,8 @@ struct RocksView<'a> {
 
 impl View for RocksView<'_> {
     fn get(&self, column: Column, key: &[u8]) -> Result<Option<Bytes>, BackendError> {
-        let found = self.snapshot.get_cf(self.backend.family(column), key).map_err(|e| read_failed(column, e))?;
+        let found =
+            self.snapshot.get_cf(self.backend.family(column), key).map_err(|e| read_failed(column, e))?;
         Ok(found.map(Bytes::from))
     }
 

@@ -88,7 +88,11 @@ async fn health(flags: &Flags, endpoints: &[String]) -> Result<(), Failure> {
     let unhealthy = healths.iter().any(|health| health.error.is_some());
     let text = Display::new(flags).show(&Answer::EndpointHealth(healths))?;
     // Stock etcdctl of 3.4 and later says it on stderr in this one format.
-    if flags.write_out == Format::Simple { eprint!("{text}") } else { say(&text)? }
+    if flags.write_out == Format::Simple {
+        eprint!("{text}")
+    } else {
+        say(&text)?
+    }
     if unhealthy { Err(Failure::new(ERROR, "unhealthy cluster")) } else { Ok(()) }
 }
 

@@ -10,7 +10,13 @@ use super::duration;
 #[derive(Debug, Clone, Args)]
 pub struct Flags {
     /// gRPC endpoints
-    #[arg(long, global = true, env = "ETCDCTL_ENDPOINTS", value_delimiter = ',', default_value = "127.0.0.1:2379")]
+    #[arg(
+        long,
+        global = true,
+        env = "ETCDCTL_ENDPOINTS",
+        value_delimiter = ',',
+        default_value = "127.0.0.1:2379"
+    )]
     pub endpoints: Vec<String>,
     /// Verify certificates of TLS-enabled secure servers using this CA bundle
     #[arg(long, global = true, env = "ETCDCTL_CACERT")]

@@ -107,7 +107,9 @@ pub fn keys(args: &[String], spread: Spread, usage: &str) -> Result<(Vec<u8>, Ve
         return Err(Failure::bad_args(text));
     }
     match args {
-        [key] if spread.prefix && !key.is_empty() => Ok((key.clone().into_bytes(), prefix_end(key.as_bytes()))),
+        [key] if spread.prefix && !key.is_empty() => {
+            Ok((key.clone().into_bytes(), prefix_end(key.as_bytes())))
+        }
         [key] if spread.prefix || spread.from_key => {
             let key = if key.is_empty() { vec![0] } else { key.clone().into_bytes() };
             Ok((key, vec![0]))

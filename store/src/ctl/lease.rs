@@ -74,15 +74,18 @@ async fn grant(flags: &Flags, words: &[String]) -> Result<(), Failure> {
     let bad = |_| Failure::bad_args(format!("bad TTL (strconv.ParseInt: parsing {word:?}: invalid syntax)"));
     let ttl: i64 = word.parse().map_err(bad)?;
     let request = pb::LeaseGrantRequest { ttl, id: 0 };
-    let failed = |failure: Failure| Failure { text: format!("failed to grant lease ({})", failure.text), ..failure };
+    let failed =
+        |failure: Failure| Failure { text: format!("failed to grant lease ({})", failure.text), ..failure };
     let response = connect::ask(flags, connected(flags).await?.lease_grant(request)).await.map_err(failed)?;
     say(&Display::new(flags).show(&Answer::LeaseGrant(response))?)
 }
 
 async fn revoke(flags: &Flags, id: i64) -> Result<(), Failure> {
     let request = pb::LeaseRevokeRequest { id };
-    let failed = |failure: Failure| Failure { text: format!("failed to revoke lease ({})", failure.text), ..failure };
-    let response = connect::ask(flags, connected(flags).await?.lease_revoke(request)).await.map_err(failed)?;
+    let failed =
+        |failure: Failure| Failure { text: format!("failed to revoke lease ({})", failure.text), ..failure };
+    let response =
+        connect::ask(flags, connected(flags).await?.lease_revoke(request)).await.map_err(failed)?;
     say(&Display::new(flags).show(&Answer::LeaseRevoke { id, response })?)
 }
 

@@ -130,7 +130,9 @@ async fn run(cli: Cli) -> Result<(), Failure> {
 pub fn say(text: &str) -> Result<(), Failure> {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::new(failure::IO, error.to_string()))
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::new(failure::IO, error.to_string()))
 }
 
 #[cfg(test)]

@@ -94,7 +94,9 @@ async fn follow(flags: &Flags, request: &mut pb::WatchCreateRequest, exec: &[Str
     let _ = requests.send(wrap(RequestUnion::CreateRequest(request.clone()))).await;
     let mut responses = client.watch(ReceiverStream::new(stream)).await.map_err(broken)?.into_inner();
     loop {
-        let Some(response) = responses.message().await.map_err(broken)? else { return Err(Broken::Connection) };
+        let Some(response) = responses.message().await.map_err(broken)? else {
+            return Err(Broken::Connection);
+        };
         let canceled = response.canceled;
         if let Some(last) = response.events.last().and_then(|event| event.kv.as_ref()) {
             request.start_revision = last.mod_revision + 1;

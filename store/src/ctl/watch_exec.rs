@@ -16,7 +16,10 @@ pub async fn run(exec: &[String], response: &WatchResponse) -> Result<(), Failur
         let mut command = Command::new(program);
         command
             .args(args)
-            .env("ETCD_WATCH_REVISION", response.header.as_ref().map_or(0, |header| header.revision).to_string())
+            .env(
+                "ETCD_WATCH_REVISION",
+                response.header.as_ref().map_or(0, |header| header.revision).to_string(),
+            )
             .env("ETCD_WATCH_EVENT_TYPE", format!("{kind:?}"))
             .env("ETCD_WATCH_KEY", quoted(&kv.key))
             .env("ETCD_WATCH_VALUE", quoted(&kv.value));

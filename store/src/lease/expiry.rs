@@ -21,7 +21,8 @@ impl Expiry {
     /// Of a leader that has just been elected: `leases` with what is left of them. All get `extend` on top, since nobody
     /// could renew them during the election, and no second ends more of them than can be revoked in it.
     pub fn start(leases: impl Iterator<Item = (i64, Duration)>, now: Instant, extend: Duration) -> Self {
-        let mut ordered: Vec<(Instant, i64)> = leases.map(|(id, left)| (after(now, left + extend), id)).collect();
+        let mut ordered: Vec<(Instant, i64)> =
+            leases.map(|(id, left)| (after(now, left + extend), id)).collect();
         ordered.sort_unstable();
         for at in LEASE_EXPIRIES_PER_SECOND..ordered.len() {
             let earliest = ordered[at - LEASE_EXPIRIES_PER_SECOND].0 + Duration::from_secs(1);
@@ -61,7 +62,8 @@ impl Expiry {
 
     /// Leases to revoke, the longest expired first. Each is handed out again after a while if nobody removes it.
     pub fn expired(&mut self, now: Instant, max: usize) -> Vec<i64> {
-        let due: Vec<(Instant, i64)> = self.queue.iter().take_while(|(look, _)| *look <= now).take(max).copied().collect();
+        let due: Vec<(Instant, i64)> =
+            self.queue.iter().take_while(|(look, _)| *look <= now).take(max).copied().collect();
         for (look, id) in &due {
             self.queue.remove(&(*look, *id));
             self.look_at(*id, now + LEASE_REVOKE_RETRY);

@@ -126,7 +126,8 @@ impl Lessor {
     pub fn time_to_live_at(&self, id: i64, want_keys: bool, now: Instant) -> Option<TimeToLive> {
         let state = self.state.lock();
         let lease = state.leases.get(&id)?;
-        let remaining = state.expiry.as_ref().and_then(|expiry| expiry.remaining(id, now)).unwrap_or(whole(lease.terms));
+        let remaining =
+            state.expiry.as_ref().and_then(|expiry| expiry.remaining(id, now)).unwrap_or(whole(lease.terms));
         Some(TimeToLive {
             granted_seconds: lease.terms.ttl_seconds,
             remaining_seconds: remaining.as_secs() as i64,
@@ -156,7 +157,8 @@ impl Lessor {
 
     pub fn promote_at(&self, extend: Duration, now: Instant) {
         let state = &mut *self.state.lock();
-        let left = state.leases.iter().map(|(id, lease)| (*id, Duration::from_secs(lease.terms.starting_seconds())));
+        let left =
+            state.leases.iter().map(|(id, lease)| (*id, Duration::from_secs(lease.terms.starting_seconds())));
         state.expiry = Some(Expiry::start(left, now, extend));
     }
 

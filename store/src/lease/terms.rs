@@ -18,7 +18,8 @@ impl Terms {
     }
 
     pub fn decode(mut bytes: &[u8]) -> Option<Terms> {
-        let terms = Terms { ttl_seconds: bytes.try_get_i64().ok()?, remaining_seconds: bytes.try_get_i64().ok()? };
+        let terms =
+            Terms { ttl_seconds: bytes.try_get_i64().ok()?, remaining_seconds: bytes.try_get_i64().ok()? };
         bytes.is_empty().then_some(terms)
     }
 

@@ -69,7 +69,12 @@ impl Record {
             2 => Kind::Delete,
             _ => return None,
         };
-        Some(Meta { kind, create_revision: bytes.get_i64_le(), version: bytes.get_i64_le(), lease: bytes.get_i64_le() })
+        Some(Meta {
+            kind,
+            create_revision: bytes.get_i64_le(),
+            version: bytes.get_i64_le(),
+            lease: bytes.get_i64_le(),
+        })
     }
 
     /// Shares the payload with `bytes`.

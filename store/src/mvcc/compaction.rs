@@ -17,10 +17,10 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::Mvcc;
 use super::codec::{self, Kind, Record};
 use super::limits::{COMPACTION_PAUSE, COMPACTION_STEP_RECORDS};
 use super::load::COMPACT_FINISHED;
-use super::Mvcc;
 use super::read::{corrupt, log_record};
 use crate::backend::{Backend, BackendError, Column, View, WriteBatch};
 use crate::revision::Revision;
@@ -82,7 +82,12 @@ impl Compaction {
         Ok(next)
     }
 
-    fn remove_superseded(&self, view: &dyn View, key: &[u8], batch: &mut WriteBatch) -> Result<(), BackendError> {
+    fn remove_superseded(
+        &self,
+        view: &dyn View,
+        key: &[u8],
+        batch: &mut WriteBatch,
+    ) -> Result<(), BackendError> {
         let newest_allowed = codec::kv_key(key, Revision::last_of(self.target));
         let mut past_key = codec::kv_prefix(key);
         past_key.extend_from_slice(&[0xff; 13]);
@@ -127,7 +132,9 @@ impl Remover {
         let (jobs, inbox) = mpsc::channel();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
-        let thread = std::thread::Builder::new().name("compaction".into()).spawn(move || run(&mvcc, &inbox, &stopped))?;
+        let thread = std::thread::Builder::new()
+            .name("compaction".into())
+            .spawn(move || run(&mvcc, &inbox, &stopped))?;
         Ok(Self { jobs: Some(jobs), stop, thread: Some(thread) })
     }
 
@@ -156,7 +163,11 @@ fn run(mvcc: &Mvcc, inbox: &mpsc::Receiver<Job>, stop: &AtomicBool) {
             Ok(true) => mvcc.compaction_done(job.target),
             Ok(false) => return,
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, revision = job.target, "compaction stopped");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    revision = job.target,
+                    "compaction stopped"
+                );
                 return;
             }
         }

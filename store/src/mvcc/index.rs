@@ -31,7 +31,12 @@ pub struct Live {
 
 impl Live {
     pub fn meta(&self) -> Meta {
-        Meta { kind: Kind::Put, create_revision: self.create_revision, version: self.version, lease: self.lease }
+        Meta {
+            kind: Kind::Put,
+            create_revision: self.create_revision,
+            version: self.version,
+            lease: self.lease,
+        }
     }
 }
 
@@ -131,7 +136,11 @@ impl Index {
     }
 
     /// Visits the live keys of the range in order until `visit` breaks.
-    pub fn visit<B>(&self, range: &KeyRange, visit: &mut impl FnMut(&[u8], &Live) -> ControlFlow<B>) -> Option<B> {
+    pub fn visit<B>(
+        &self,
+        range: &KeyRange,
+        visit: &mut impl FnMut(&[u8], &Live) -> ControlFlow<B>,
+    ) -> Option<B> {
         let end = range.end_bound();
         match visit_node(&self.root, range.start(), end.as_deref(), visit) {
             ControlFlow::Break(Some(stop)) => Some(stop),
@@ -234,7 +243,10 @@ fn shrink(children: &mut Vec<Child>, at: usize) {
         return;
     }
     for left in [at.wrapping_sub(1), at] {
-        if left < children.len() && left + 1 < children.len() && width(&children[left]) + width(&children[left + 1]) <= MERGE_MAX {
+        if left < children.len()
+            && left + 1 < children.len()
+            && width(&children[left]) + width(&children[left + 1]) <= MERGE_MAX
+        {
             let right = children.remove(left + 1);
             children[left].count += right.count;
             append(Arc::make_mut(&mut children[left].node), &right.node);
@@ -327,7 +339,8 @@ mod tests {
 
     fn check(index: &Index, model: &BTreeMap<Vec<u8>, Live>) {
         assert_eq!(index.len(), model.len());
-        let all: Vec<(Vec<u8>, Live)> = index.range(&KeyRange::all(), 0).into_iter().map(|(k, l)| (k.to_vec(), l)).collect();
+        let all: Vec<(Vec<u8>, Live)> =
+            index.range(&KeyRange::all(), 0).into_iter().map(|(k, l)| (k.to_vec(), l)).collect();
         assert_eq!(all, model.clone().into_iter().collect::<Vec<_>>());
     }
 

@@ -138,7 +138,8 @@ impl Mvcc {
                 Err(ReadError::Client(error)) => return Err(error),
                 Err(ReadError::Vanished) => {
                     assert!(
-                        self.compact_revision() > version.compact_revision || self.revision() > version.revision,
+                        self.compact_revision() > version.compact_revision
+                            || self.revision() > version.revision,
                         "a live record is missing at revision {}",
                         version.revision
                     );
@@ -153,7 +154,12 @@ impl Mvcc {
 }
 
 /// The wire form of one version of a key.
-pub(crate) fn key_value(key: bytes::Bytes, modified: Revision, meta: codec::Meta, value: bytes::Bytes) -> KeyValue {
+pub(crate) fn key_value(
+    key: bytes::Bytes,
+    modified: Revision,
+    meta: codec::Meta,
+    value: bytes::Bytes,
+) -> KeyValue {
     KeyValue {
         key,
         create_revision: meta.create_revision,

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::{KeyRange, Mvcc};
-use crate::apply::{Applier, AppliedPosition, ApplyOptions};
+use crate::apply::{AppliedPosition, Applier, ApplyOptions};
 use crate::backend::{Backend, MemoryBackend};
 use crate::error::Error;
 
@@ -83,15 +83,20 @@ fn put_request(key: u8, value: u8) -> pb::PutRequest {
 fn op(step: &Step, now: i64) -> Option<Op> {
     Some(match step {
         Step::Put(key, value) => Op::Put(put_request(*key, *value)),
-        Step::Delete(start, end) => {
-            Op::DeleteRange(pb::DeleteRangeRequest { key: single(*start), range_end: single(*end), prev_kv: false })
-        }
+        Step::Delete(start, end) => Op::DeleteRange(pb::DeleteRangeRequest {
+            key: single(*start),
+            range_end: single(*end),
+            prev_kv: false,
+        }),
         Step::Txn(key, value) => {
-            let puts = [*key, *key + 1].map(|key| pb::request_op::Request::RequestPut(put_request(key, *value)));
+            let puts =
+                [*key, *key + 1].map(|key| pb::request_op::Request::RequestPut(put_request(key, *value)));
             let success = puts.map(|put| pb::RequestOp { request: Some(put) }).to_vec();
             Op::Txn(pb::TxnRequest { success, ..pb::TxnRequest::default() })
         }
-        Step::Compact(back) => Op::Compaction(pb::CompactionRequest { revision: now - i64::from(*back), physical: false }),
+        Step::Compact(back) => {
+            Op::Compaction(pb::CompactionRequest { revision: now - i64::from(*back), physical: false })
+        }
         Step::Reopen => return None,
     })
 }
@@ -137,10 +142,23 @@ fn compare(mvcc: &Mvcc, model: &Model, range: (u8, u8), limit: i64) {
         let cut = if limit > 0 { want.len().min(limit as usize) } else { want.len() };
         assert_eq!(answer.count, want.len() as i64, "count at {revision}");
         assert_eq!(answer.more, cut < want.len(), "more at {revision}");
-        let found: Vec<(Vec<u8>, Row)> = answer.kvs.iter().map(|kv| (kv.key.to_vec(), Row {
-            create: kv.create_revision, modified: kv.mod_revision, version: kv.version, value: kv.value.to_vec(),
-        })).collect();
-        let want: Vec<(Vec<u8>, Row)> = want[..cut].iter().map(|(key, row)| ((*key).clone(), (*row).clone())).collect();
+        let found: Vec<(Vec<u8>, Row)> = answer
+            .kvs
+            .iter()
+            .map(|kv| {
+                (
+                    kv.key.to_vec(),
+                    Row {
+                        create: kv.create_revision,
+                        modified: kv.mod_revision,
+                        version: kv.version,
+                        value: kv.value.to_vec(),
+                    },
+                )
+            })
+            .collect();
+        let want: Vec<(Vec<u8>, Row)> =
+            want[..cut].iter().map(|(key, row)| ((*key).clone(), (*row).clone())).collect();
         assert_eq!(found, want, "rows at {revision}");
     }
 }

@@ -90,7 +90,13 @@ impl<'a> Reader<'a> {
 
     /// The keys of the range that were live at `revision`, in key order; at most `limit` unless it is 0. Without
     /// `want_values` values may be left empty.
-    pub fn rows(&self, range: &KeyRange, revision: i64, limit: usize, want_values: bool) -> Result<Vec<KeyValue>, ReadError> {
+    pub fn rows(
+        &self,
+        range: &KeyRange,
+        revision: i64,
+        limit: usize,
+        want_values: bool,
+    ) -> Result<Vec<KeyValue>, ReadError> {
         if range.is_empty() {
             return Ok(Vec::new());
         }
@@ -169,7 +175,9 @@ impl<'a> Reader<'a> {
             while let Some((at, bytes)) = cursor.item() {
                 let (meta, key) = log_record(at, bytes)?;
                 if range.contains(key) {
-                    first_changes.entry(key.to_vec()).or_insert(meta.kind == Kind::Delete || meta.version > 1);
+                    first_changes
+                        .entry(key.to_vec())
+                        .or_insert(meta.kind == Kind::Delete || meta.version > 1);
                 }
                 cursor.next()?;
             }
@@ -208,7 +216,12 @@ fn take_at(cursor: &mut dyn Cursor, at: &[u8]) -> Result<Option<Bytes>, BackendE
 }
 
 /// One walk over the versions of the range: of each key the newest at or before `revision`, unless it is a delete.
-fn scan_at(view: &dyn View, range: &KeyRange, revision: i64, limit: usize) -> Result<Vec<KeyValue>, ReadError> {
+fn scan_at(
+    view: &dyn View,
+    range: &KeyRange,
+    revision: i64,
+    limit: usize,
+) -> Result<Vec<KeyValue>, ReadError> {
     let lower = codec::kv_lower_bound(range.start());
     let upper = range.end_bound().map(|end| codec::kv_lower_bound(&end)).unwrap_or_default();
     let mut cursor = view.cursor(Column::Kv, &lower, &upper);
@@ -257,7 +270,8 @@ fn overlay(
     revision: i64,
     limit: usize,
 ) -> Result<Vec<KeyValue>, ReadError> {
-    let mut merged: BTreeMap<Bytes, Option<KeyValue>> = rows.into_iter().map(|row| (row.key.clone(), Some(row))).collect();
+    let mut merged: BTreeMap<Bytes, Option<KeyValue>> =
+        rows.into_iter().map(|row| (row.key.clone(), Some(row))).collect();
     let mut seen = None;
     for (at, bytes) in pending.range(Bytes::from(codec::kv_lower_bound(range.start()))..) {
         let (key, modified) = codec::parse_kv_key(at).ok_or_else(|| corrupt(Column::Kv, at))?;

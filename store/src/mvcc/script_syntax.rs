@@ -34,7 +34,10 @@ pub fn parse(command: &str, show: Show) -> Request {
         "put" => Request::Put(put_request(args)),
         "del" => Request::DeleteRange(delete_request(args)),
         "txn" => Request::Txn(txn_request(command.trim_start_matches("txn"), show)),
-        "compact" => Request::Compaction(pb::CompactionRequest { revision: show.wire(id(0)), physical: args.contains(&"physical") }),
+        "compact" => Request::Compaction(pb::CompactionRequest {
+            revision: show.wire(id(0)),
+            physical: args.contains(&"physical"),
+        }),
         "grant" => Request::LeaseGrant(pb::LeaseGrantRequest { id: id(0), ttl: id(1) }),
         "revoke" => Request::LeaseRevoke(pb::LeaseRevokeRequest { id: id(0) }),
         other => panic!("no such command: {other}"),
@@ -52,8 +55,16 @@ pub fn number(words: &[&str], name: &str) -> i64 {
 /// The words that are neither options nor flags.
 pub fn positional<'a>(words: &[&'a str]) -> Vec<&'a str> {
     const FLAGS: [&str; 10] = [
-        "prev_kv", "ignore_value", "ignore_lease", "keys_only", "count_only", "serializable", "progress", "fragment",
-        "noput", "nodelete",
+        "prev_kv",
+        "ignore_value",
+        "ignore_lease",
+        "keys_only",
+        "count_only",
+        "serializable",
+        "progress",
+        "fragment",
+        "noput",
+        "nodelete",
     ];
     words.iter().filter(|word| !word.contains('=') && !FLAGS.contains(word)).copied().collect()
 }
@@ -209,7 +220,12 @@ impl Show {
 
     pub fn range(self, response: &pb::RangeResponse) -> String {
         let more = if response.more { " more" } else { "" };
-        format!("{}count={}{more} rev={}\n", self.rows(&response.kvs), response.count, self.header(&response.header))
+        format!(
+            "{}count={}{more} rev={}\n",
+            self.rows(&response.kvs),
+            response.count,
+            self.header(&response.header)
+        )
     }
 
     pub fn put(self, response: &pb::PutResponse) -> String {
@@ -217,7 +233,12 @@ impl Show {
     }
 
     pub fn delete(self, response: &pb::DeleteRangeResponse) -> String {
-        format!("{}deleted={} rev={}\n", self.rows(&response.prev_kvs), response.deleted, self.header(&response.header))
+        format!(
+            "{}deleted={} rev={}\n",
+            self.rows(&response.prev_kvs),
+            response.deleted,
+            self.header(&response.header)
+        )
     }
 
     pub fn txn(self, response: &pb::TxnResponse) -> String {

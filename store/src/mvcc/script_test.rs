@@ -23,7 +23,7 @@ use std::sync::Arc;
 use balsa_proto::store::{Command, CommandBatch, command::Op};
 use bytes::Bytes;
 
-use crate::apply::{Applier, AppliedPosition, ApplyOptions, Reply};
+use crate::apply::{AppliedPosition, Applier, ApplyOptions, Reply};
 use crate::backend::{Backend, Column, MemoryBackend, RocksBackend};
 use crate::error::Error;
 use crate::lease::Lessor;
@@ -49,7 +49,8 @@ fn scripts_on_rocks() {
 
 fn run_all(open: Open<'_>) {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/mvcc");
-    let mut scripts: Vec<_> = std::fs::read_dir(&dir).expect("testdata is there").map(|e| e.expect("readable").path()).collect();
+    let mut scripts: Vec<_> =
+        std::fs::read_dir(&dir).expect("testdata is there").map(|e| e.expect("readable").path()).collect();
     scripts.sort();
     assert!(!scripts.is_empty());
     for script in scripts {
@@ -61,8 +62,11 @@ fn run_all(open: Open<'_>) {
             std::fs::write(&script, &actual).expect("writable");
         }
         let replay = "UPDATE_EXPECT=1 cargo test -p balsa-store scripts_on";
-        assert!(actual == text || std::env::var_os("UPDATE_EXPECT").is_some(),
-            "{} differs; now it says\n{actual}\nREPLAY {replay}", script.display());
+        assert!(
+            actual == text || std::env::var_os("UPDATE_EXPECT").is_some(),
+            "{} differs; now it says\n{actual}\nREPLAY {replay}",
+            script.display()
+        );
     }
 }
 
@@ -133,7 +137,10 @@ impl Machine {
             "removed" => {
                 let mvcc = self.mvcc().clone();
                 let target = mvcc.compact_revision();
-                tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(mvcc.compaction_removed(target));
+                tokio::runtime::Builder::new_current_thread()
+                    .build()
+                    .expect("a runtime")
+                    .block_on(mvcc.compaction_removed(target));
                 String::new()
             }
             "dump" => dump(&*self.mvcc().version().backend),
@@ -175,7 +182,11 @@ impl Machine {
 
     fn apply(&mut self, ops: Vec<Op>) -> String {
         self.log_index += 1;
-        let position = AppliedPosition { log_index: self.log_index, log_id: Bytes::from_static(b"id"), membership: None };
+        let position = AppliedPosition {
+            log_index: self.log_index,
+            log_id: Bytes::from_static(b"id"),
+            membership: None,
+        };
         let command = |op| Command { request_id: 1, unix_ms: 0, op: Some(op) };
         let batch = CommandBatch { commands: ops.into_iter().map(command).collect() };
         let replies = self.state().0.apply(&[(position, batch)]).expect("applies");
@@ -234,7 +245,8 @@ fn dump(backend: &dyn Backend) -> String {
                 Column::Kv => codec::parse_kv_key(&at).expect("a key"),
                 _ => (record.payload.to_vec(), codec::parse_log_key(&at).expect("a revision")),
             };
-            writeln!(out, "  {} {revision} {kind} {}", column.name(), key.escape_ascii()).expect("strings take everything");
+            writeln!(out, "  {} {revision} {kind} {}", column.name(), key.escape_ascii())
+                .expect("strings take everything");
         }
     }
     out

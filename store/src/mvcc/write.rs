@@ -43,7 +43,12 @@ impl Writer {
 
     /// The state including every change so far, also those of the open change set.
     pub fn reader(&self) -> Reader<'_> {
-        Reader { pending: Some(&self.pending), revision: self.revision(), live: None, ..Reader::of(&self.version, None) }
+        Reader {
+            pending: Some(&self.pending),
+            revision: self.revision(),
+            live: None,
+            ..Reader::of(&self.version, None)
+        }
     }
 
     /// The main revision of the last change, the open change set's own if it has changed something.
@@ -87,7 +92,8 @@ impl Writer {
         if range.is_empty() {
             return 0;
         }
-        let keys: Vec<Arc<[u8]>> = self.version.index.range(range, 0).into_iter().map(|(key, _)| key).collect();
+        let keys: Vec<Arc<[u8]>> =
+            self.version.index.range(range, 0).into_iter().map(|(key, _)| key).collect();
         for key in &keys {
             self.delete(key);
         }
@@ -98,7 +104,8 @@ impl Writer {
         let revision = self.next_revision();
         let replaced = self.version.index.remove(key);
         self.record(key, revision, Meta::TOMBSTONE, b"");
-        let kv = KeyValue { key: Bytes::copy_from_slice(key), mod_revision: revision.main, ..KeyValue::default() };
+        let kv =
+            KeyValue { key: Bytes::copy_from_slice(key), mod_revision: revision.main, ..KeyValue::default() };
         self.change(revision, Kind::Delete, kv, replaced);
     }
 

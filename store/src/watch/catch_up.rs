@@ -42,7 +42,8 @@ pub fn read(mvcc: &Mvcc, followers: &[Follower]) -> Result<Vec<Caught>, BackendE
     let version = mvcc.version();
     version.backend.read(|view| {
         let compact_revision = mvcc.compact_revision();
-        let (gone, readable): (Vec<_>, Vec<_>) = followers.iter().partition(|f| f.next_revision < compact_revision);
+        let (gone, readable): (Vec<_>, Vec<_>) =
+            followers.iter().partition(|f| f.next_revision < compact_revision);
         let mut caught: Vec<Caught> = gone
             .into_iter()
             .map(|f| Caught { watcher: f.watcher.clone(), outcome: Outcome::Compacted { compact_revision } })
@@ -69,7 +70,9 @@ fn read_events(view: &dyn View, newest: i64, followers: &[&Follower]) -> Result<
         }
         let (meta, key) = log_record(at, bytes)?;
         let wanting = |f: &&Follower| {
-            f.next_revision <= revision.main && f.watcher.wants_kind(meta.kind) && f.watcher.range.contains(key)
+            f.next_revision <= revision.main
+                && f.watcher.wants_kind(meta.kind)
+                && f.watcher.range.contains(key)
         };
         if followers.iter().any(wanting) {
             let event = Arc::new(read_event(view, key, revision, meta.kind)?);
@@ -112,7 +115,9 @@ impl Budget {
         if revision == self.revision {
             return false;
         }
-        let over = self.revisions >= CATCH_UP_REVISIONS || self.events >= CATCH_UP_EVENTS || self.bytes >= CATCH_UP_BYTES;
+        let over = self.revisions >= CATCH_UP_REVISIONS
+            || self.events >= CATCH_UP_EVENTS
+            || self.bytes >= CATCH_UP_BYTES;
         if !over {
             self.revision = revision;
             self.revisions += 1;

@@ -20,7 +20,12 @@ pub struct Event {
 
 impl From<Changed> for Event {
     fn from(change: Changed) -> Self {
-        Self { kind: change.kind, kv: change.kv, replaces: change.previous.is_some(), previous: OnceLock::new() }
+        Self {
+            kind: change.kind,
+            kv: change.kv,
+            replaces: change.previous.is_some(),
+            previous: OnceLock::new(),
+        }
     }
 }
 
@@ -59,6 +64,8 @@ impl Event {
     /// The version one revision earlier; none if that is compacted. A disk that cannot be read counts as compacted: the
     /// reader has logged it, and clients treat a missing previous version as a reason to start over.
     fn previous(&self, mvcc: &Mvcc) -> Option<KeyValue> {
-        self.previous.get_or_init(|| mvcc.value_at(&self.kv.key, self.kv.mod_revision - 1).ok().flatten()).clone()
+        self.previous
+            .get_or_init(|| mvcc.value_at(&self.kv.key, self.kv.mod_revision - 1).ok().flatten())
+            .clone()
     }
 }

@@ -56,7 +56,9 @@ pub enum Joined {
     Synced,
     /// Too far back: read from disk first.
     Behind,
-    Compacted { compact_revision: i64 },
+    Compacted {
+        compact_revision: i64,
+    },
 }
 
 impl WatchHub {

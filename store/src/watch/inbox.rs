@@ -40,7 +40,8 @@ impl Inbox {
     pub fn offer(&self, token: Token, revision: i64, events: Vec<Arc<Event>>) -> bool {
         let bytes: usize = events.iter().map(|event| event.size_bytes()).sum();
         let mut state = self.state.lock();
-        let over = state.events + events.len() > STREAM_INBOX_EVENTS || state.bytes + bytes > STREAM_INBOX_BYTES;
+        let over =
+            state.events + events.len() > STREAM_INBOX_EVENTS || state.bytes + bytes > STREAM_INBOX_BYTES;
         if over && state.events > 0 {
             return false;
         }

@@ -108,7 +108,8 @@ impl Search {
         let own = self.ranges[middle].end_bound().map_or(End::Never, End::Before);
         let left = self.build(low, middle);
         let right = self.build(middle + 1, high);
-        let greatest = [Some(own), left, right].into_iter().flatten().max().expect("the node itself has an end");
+        let greatest =
+            [Some(own), left, right].into_iter().flatten().max().expect("the node itself has an end");
         self.greatest_end[middle] = greatest.clone();
         Some(greatest)
     }

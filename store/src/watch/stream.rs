@@ -151,7 +151,8 @@ impl WatchStream {
         let revision = self.hub.revision();
         let range = watched_range(request.key, request.range_end);
         if let Some(reason) = self.refusal(request.watch_id, &range, request.start_revision) {
-            let mut refused = WatchResponse { created: true, canceled: true, ..response(revision, NO_WATCH_ID) };
+            let mut refused =
+                WatchResponse { created: true, canceled: true, ..response(revision, NO_WATCH_ID) };
             refused.cancel_reason = reason.into();
             return self.ready.push_back(Ready::Response(refused));
         }
@@ -269,7 +270,13 @@ impl WatchStream {
         }
     }
 
-    fn gather(&mut self, open: &mut BTreeMap<Token, usize>, token: Token, revision: i64, mut events: Vec<Arc<Event>>) {
+    fn gather(
+        &mut self,
+        open: &mut BTreeMap<Token, usize>,
+        token: Token,
+        revision: i64,
+        mut events: Vec<Arc<Event>>,
+    ) {
         let bytes: usize = events.iter().map(|event| event.size_bytes()).sum();
         if let Some(Ready::Events { revision: last, events: gathered, bytes: sum, .. }) =
             open.get(&token).and_then(|at| self.ready.get_mut(*at))
@@ -348,8 +355,12 @@ impl WatchStream {
 
     /// The disk failed: the watchers end, and the client starts them anew, perhaps elsewhere.
     fn end_all_behind(&mut self) {
-        let behind: Vec<Token> =
-            self.watchers.iter().filter(|(_, entry)| entry.behind.is_some()).map(|(token, _)| *token).collect();
+        let behind: Vec<Token> = self
+            .watchers
+            .iter()
+            .filter(|(_, entry)| entry.behind.is_some())
+            .map(|(token, _)| *token)
+            .collect();
         for token in behind {
             let Some(entry) = self.forget(token) else { continue };
             let mut ended = WatchResponse { canceled: true, ..response(self.hub.revision(), entry.id) };
@@ -378,7 +389,9 @@ fn watched_range(key: Bytes, range_end: Bytes) -> KeyRange {
 }
 
 /// Never, without a pass under way. A pass that panicked takes the stream with it.
-async fn finished(pass: &mut Option<JoinHandle<Result<Vec<Caught>, BackendError>>>) -> Result<Vec<Caught>, BackendError> {
+async fn finished(
+    pass: &mut Option<JoinHandle<Result<Vec<Caught>, BackendError>>>,
+) -> Result<Vec<Caught>, BackendError> {
     match pass {
         Some(pass) => pass.await.expect("a catch-up pass does not panic and is not aborted"),
         None => std::future::pending().await,

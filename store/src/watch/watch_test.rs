@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use balsa_proto::etcd::etcdserverpb::watch_request::RequestUnion;
 use balsa_proto::etcd::etcdserverpb as pb;
+use balsa_proto::etcd::etcdserverpb::watch_request::RequestUnion;
 use balsa_proto::store::{Command, CommandBatch, command::Op};
 use bytes::Bytes;
 
 use super::{StreamOptions, WatchHub, WatchStream};
-use crate::apply::{Applier, AppliedPosition, ApplyOptions};
+use crate::apply::{AppliedPosition, Applier, ApplyOptions};
 use crate::backend::{Backend, MemoryBackend};
 use crate::mvcc::limits::{HUB_HISTORY_REVISIONS, STREAM_INBOX_EVENTS};
 
@@ -39,13 +39,16 @@ impl Store {
     }
 
     fn delete(&mut self, key: &str) {
-        self.apply(Op::DeleteRange(pb::DeleteRangeRequest { key: key.to_owned().into(), ..Default::default() }));
+        self.apply(Op::DeleteRange(pb::DeleteRangeRequest {
+            key: key.to_owned().into(),
+            ..Default::default()
+        }));
     }
 
     fn put_together(&mut self, keys: &[&str]) {
-        let success = keys.iter().map(|key| pb::RequestOp {
-            request: Some(pb::request_op::Request::RequestPut(put(key, "t"))),
-        });
+        let success = keys
+            .iter()
+            .map(|key| pb::RequestOp { request: Some(pb::request_op::Request::RequestPut(put(key, "t"))) });
         self.apply(Op::Txn(pb::TxnRequest { success: success.collect(), ..Default::default() }));
     }
 
@@ -54,7 +57,8 @@ impl Store {
     }
 
     fn stream(&self) -> WatchStream {
-        self.hub.stream(StreamOptions { progress_interval: Duration::from_secs(10), ..StreamOptions::default() })
+        self.hub
+            .stream(StreamOptions { progress_interval: Duration::from_secs(10), ..StreamOptions::default() })
     }
 }
 
@@ -84,7 +88,10 @@ fn describe(response: &pb::WatchResponse) -> String {
     let (id, revision) = (response.watch_id, response.header.as_ref().expect("a header").revision);
     if response.canceled {
         let created = if response.created { "created " } else { "" };
-        return format!("{id} {created}canceled compact={} {}", response.compact_revision, response.cancel_reason);
+        return format!(
+            "{id} {created}canceled compact={} {}",
+            response.compact_revision, response.cancel_reason
+        );
     }
     if response.created {
         return format!("{id} created @{revision}");
@@ -92,12 +99,20 @@ fn describe(response: &pb::WatchResponse) -> String {
     if response.events.is_empty() {
         return format!("{id} progress @{revision}");
     }
-    let events: Vec<String> = response.events.iter().map(|event| {
-        let kv = event.kv.as_ref().expect("a key");
-        let sign = if event.r#type == 0 { '+' } else { '-' };
-        let prev = event.prev_kv.as_ref().map(|prev| format!("(was {})", prev.value.escape_ascii())).unwrap_or_default();
-        format!("{}:{sign}{}{prev}", kv.mod_revision, kv.key.escape_ascii())
-    }).collect();
+    let events: Vec<String> = response
+        .events
+        .iter()
+        .map(|event| {
+            let kv = event.kv.as_ref().expect("a key");
+            let sign = if event.r#type == 0 { '+' } else { '-' };
+            let prev = event
+                .prev_kv
+                .as_ref()
+                .map(|prev| format!("(was {})", prev.value.escape_ascii()))
+                .unwrap_or_default();
+            format!("{}:{sign}{}{prev}", kv.mod_revision, kv.key.escape_ascii())
+        })
+        .collect();
     format!("{id} {} @{revision}", events.join(" "))
 }
 
@@ -126,7 +141,10 @@ async fn ids_are_given_or_chosen_and_refusals_say_why() {
     create(&mut stream, everything(0));
     create(&mut stream, everything(0));
     create(&mut stream, pb::WatchCreateRequest { watch_id: 2, ..everything(0) });
-    create(&mut stream, pb::WatchCreateRequest { key: "b".into(), range_end: "a".into(), ..Default::default() });
+    create(
+        &mut stream,
+        pb::WatchCreateRequest { key: "b".into(), range_end: "a".into(), ..Default::default() },
+    );
     create(&mut stream, everything(-1));
     assert_eq!(next(&mut stream).await, "1 created @1");
     assert_eq!(next(&mut stream).await, "0 created @1");
@@ -208,7 +226,10 @@ async fn progress_is_not_answered_while_a_watcher_is_behind_or_not_started() {
 async fn an_idle_watcher_hears_of_progress_and_a_busy_one_does_not() {
     let mut store = Store::new();
     let mut stream = store.stream();
-    create(&mut stream, pb::WatchCreateRequest { key: "a".into(), progress_notify: true, ..Default::default() });
+    create(
+        &mut stream,
+        pb::WatchCreateRequest { key: "a".into(), progress_notify: true, ..Default::default() },
+    );
     assert_eq!(next(&mut stream).await, "0 created @1");
     store.put("b", "1");
     assert_eq!(next(&mut stream).await, "0 progress @2");

@@ -22,15 +22,19 @@ pub fn show(answer: &Answer) -> String {
             ttl: lease.ttl,
             error: &lease.error,
         }),
-        Answer::LeaseRevoke { response, .. } => serde_json::to_string(&OnlyHeader { header: Header::from(&response.header) }),
+        Answer::LeaseRevoke { response, .. } => {
+            serde_json::to_string(&OnlyHeader { header: Header::from(&response.header) })
+        }
         Answer::LeaseTimeToLive { response, .. } => serde_json::to_string(&TimeToLive::from(response)),
         Answer::LeaseList(response) => serde_json::to_string(&Leases {
             header: Header::from(&response.header),
             leases: response.leases.iter().map(|lease| LeaseId { id: lease.id }).collect(),
         }),
-        Answer::LeaseKeepAlive(lease) => {
-            serde_json::to_string(&KeepAlive { header: Header::from(&lease.header), id: lease.id, ttl: lease.ttl })
-        }
+        Answer::LeaseKeepAlive(lease) => serde_json::to_string(&KeepAlive {
+            header: Header::from(&lease.header),
+            id: lease.id,
+            ttl: lease.ttl,
+        }),
         Answer::MemberList(response) => serde_json::to_string(&Members {
             header: Header::from(&response.header),
             members: response.members.iter().map(Member::from).collect(),
@@ -38,7 +42,10 @@ pub fn show(answer: &Answer) -> String {
         Answer::EndpointStatus(statuses) => {
             let statuses: Vec<_> = statuses
                 .iter()
-                .map(|status| EndpointStatus { endpoint: &status.endpoint, status: Status::from(&status.response) })
+                .map(|status| EndpointStatus {
+                    endpoint: &status.endpoint,
+                    status: Status::from(&status.response),
+                })
                 .collect();
             serde_json::to_string(&statuses)
         }
@@ -155,7 +162,10 @@ struct Put {
 
 impl From<&pb::PutResponse> for Put {
     fn from(response: &pb::PutResponse) -> Self {
-        Self { header: Header::from(&response.header), prev_kv: response.prev_kv.as_ref().map(KeyValue::from) }
+        Self {
+            header: Header::from(&response.header),
+            prev_kv: response.prev_kv.as_ref().map(KeyValue::from),
+        }
     }
 }
 

@@ -46,9 +46,8 @@ impl Display {
             Format::Simple => Ok(simple::show(answer, self.hex)),
             Format::Json => Ok(json::show(answer)),
             Format::Fields => Ok(fields::show(answer)),
-            Format::Table => {
-                table::show(answer).ok_or_else(|| Failure::new(BAD_FEATURE, "table not supported as output format"))
-            }
+            Format::Table => table::show(answer)
+                .ok_or_else(|| Failure::new(BAD_FEATURE, "table not supported as output format")),
         }
     }
 }

@@ -19,7 +19,9 @@ pub fn show(answer: &Answer, hex: bool) -> String {
         Answer::LeaseRevoke { id, .. } => format!("lease {id:016x} revoked\n"),
         Answer::LeaseTimeToLive { response, keys } => time_to_live(response, *keys),
         Answer::LeaseList(response) => leases(response),
-        Answer::LeaseKeepAlive(lease) => format!("lease {:016x} keepalived with TTL({})\n", lease.id, lease.ttl),
+        Answer::LeaseKeepAlive(lease) => {
+            format!("lease {:016x} keepalived with TTL({})\n", lease.id, lease.ttl)
+        }
         Answer::MemberList(response) => response.members.iter().map(member).collect(),
         Answer::EndpointStatus(statuses) => statuses.iter().map(|s| status(s).join(", ") + "\n").collect(),
         Answer::EndpointHealth(healths) => healths.iter().map(health).collect(),
@@ -128,7 +130,10 @@ pub(super) fn status(status: &Status) -> Vec<String> {
 fn health(health: &Health) -> String {
     let Health { endpoint, took, error } = health;
     match error {
-        None => format!("{endpoint} is healthy: successfully committed proposal: took = {}\n", duration::print(*took)),
+        None => format!(
+            "{endpoint} is healthy: successfully committed proposal: took = {}\n",
+            duration::print(*took)
+        ),
         Some(error) => format!("{endpoint} is unhealthy: failed to commit proposal: {error}\n"),
     }
 }

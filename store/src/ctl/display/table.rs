@@ -24,7 +24,9 @@ pub fn show(answer: &Answer) -> Option<String> {
         Answer::MemberList(response) => {
             Some(draw(&MEMBER_HEAD, response.members.iter().map(simple::member_cells).collect()))
         }
-        Answer::EndpointStatus(statuses) => Some(draw(&STATUS_HEAD, statuses.iter().map(simple::status).collect())),
+        Answer::EndpointStatus(statuses) => {
+            Some(draw(&STATUS_HEAD, statuses.iter().map(simple::status).collect()))
+        }
         Answer::EndpointHealth(healths) => {
             let row = |health: &super::Health| {
                 let took = duration::print(health.took);
@@ -55,10 +57,12 @@ fn draw(head: &[&str], rows: Vec<Vec<String>>) -> String {
     let widths: Vec<usize> = (0..head.len()).map(width).collect();
     let rule = widths.iter().map(|width| "-".repeat(width + 2)).collect::<Vec<_>>().join("+");
     let rule = format!("+{rule}+\n");
-    let heads: Vec<String> = head.iter().zip(&widths).map(|(head, width)| format!(" {head:^width$} ")).collect();
+    let heads: Vec<String> =
+        head.iter().zip(&widths).map(|(head, width)| format!(" {head:^width$} ")).collect();
     let mut out = format!("{rule}|{}|\n{rule}", heads.join("|"));
     for row in &rows {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!(" {cell:>width$} ")).collect();
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!(" {cell:>width$} ")).collect();
         out.push_str(&format!("|{}|\n", cells.join("|")));
     }
     out + &rule

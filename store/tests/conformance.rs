@@ -1,0 +1,101 @@
+//! One suite, two servers: what `testdata/conformance/*.txt` says must hold of our store and of a stock etcd.
+//!
+//! A script is commands (`> …`) and the output that follows each, in the words of `mvcc/script_syntax.rs` and of
+//! `conformance/run.rs`. All scripts run against one server; each begins with an empty key space, and revisions count
+//! from there. A header line `# stock 3.4 lacks: …` keeps a script from a server of that version.
+//! `UPDATE_EXPECT=1` rewrites the outputs from the stock server, or from ours for what stock lacks.
+
+#[path = "conformance/ctl.rs"]
+mod ctl;
+#[path = "conformance/run.rs"]
+mod run;
+#[path = "../src/mvcc/script_syntax.rs"]
+mod script_syntax;
+#[path = "conformance/servers.rs"]
+mod servers;
+
+use std::path::{Path, PathBuf};
+
+use servers::{Ours, Stock};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ours_conforms() {
+    let server = Ours::start().await;
+    let failures = run_all(&server.endpoint, Side::Ours).await;
+    server.stop().await;
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stock_conforms() {
+    let server = Stock::start().await;
+    let failures = run_all(&server.endpoint, Side::Stock).await;
+    drop(server);
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Both tools on stock servers, since what a server says is another test.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn balsactl_prints_what_etcdctl_prints() {
+    let (one, other) = (Stock::start().await, Stock::start().await);
+    let ours = ctl::Tool { program: env!("CARGO_BIN_EXE_balsactl"), endpoint: &one.endpoint };
+    let stock = ctl::Tool { program: "etcdctl", endpoint: &other.endpoint };
+    let differences = ctl::differences(&ours, &stock);
+    assert!(differences.is_empty(), "{}", differences.join("\n\n"));
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Ours,
+    Stock,
+}
+
+async fn run_all(endpoint: &str, side: Side) -> Vec<String> {
+    let mut failures = Vec::new();
+    for script in scripts() {
+        let text = std::fs::read_to_string(&script).expect("readable");
+        let lacking = text.lines().any(|line| line.starts_with("# stock 3.4 lacks:"));
+        if lacking && side == Side::Stock {
+            continue;
+        }
+        let actual = run::script(endpoint, &text).await;
+        let truth = if lacking { Side::Ours } else { Side::Stock };
+        if std::env::var_os("UPDATE_EXPECT").is_some() && side == truth {
+            std::fs::write(&script, &actual).expect("writable");
+        } else if actual != text {
+            failures.push(format!(
+                "{} on {side:?} says\n{}",
+                script.display(),
+                first_difference(&text, &actual)
+            ));
+        }
+    }
+    failures
+}
+
+fn scripts() -> Vec<PathBuf> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/conformance");
+    let mut scripts: Vec<PathBuf> = std::fs::read_dir(dir)
+        .expect("testdata is there")
+        .map(|entry| entry.expect("readable").path())
+        .collect();
+    scripts.sort();
+    assert!(!scripts.is_empty());
+    scripts
+}
+
+/// The first line that differs, after the command that it answers.
+fn first_difference(expected: &str, actual: &str) -> String {
+    let mut command = "";
+    let mut expected_lines = expected.lines();
+    for line in actual.lines() {
+        if line.starts_with("> ") {
+            command = line;
+        }
+        let want = expected_lines.next().unwrap_or("(the end)");
+        if line != want {
+            return format!("{command}\n  expected: {want}\n  actual:   {line}");
+        }
+    }
+    format!("{command}\n  expected more: {}", expected_lines.next().unwrap_or("(nothing)"))
+}
