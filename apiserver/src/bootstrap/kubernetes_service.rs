@@ -12,6 +12,10 @@ use crate::pipeline::{Api, Writer};
 
 pub(super) async fn ensure_all(api: &Api, facts: &Facts) -> Result<(), ApiError> {
     ensure(api, &target("", "v1", "services", "default", "kubernetes")?, service(facts)).await?;
+    if facts.advertised.ip().is_loopback() {
+        tracing::warn!("the advertised address is a loopback one: the Service kubernetes gets no endpoints");
+        return Ok(());
+    }
     ensure_endpoints(api, facts).await?;
     ensure_slice(api, facts).await
 }

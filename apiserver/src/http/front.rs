@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
@@ -14,7 +15,7 @@ use super::metrics::Metrics;
 use super::negotiate::accepts_gzip;
 use super::query::{Query, decode};
 use super::serve::PeerCertificates;
-use super::{health, resource};
+use super::{health, protobuf, resource};
 use crate::authn;
 use crate::discovery;
 use crate::error::ApiError;
@@ -93,12 +94,13 @@ impl Front {
             return proxy::connect(&self.api, kind, request, info, &query).await;
         }
         let permit = if info.verb == "watch" { None } else { Some(self.permit()?) };
-        let (parts, incoming) = request.into_parts();
+        let (mut parts, incoming) = request.into_parts();
+        let body = body::read(incoming).await?;
         let request = resource::Request {
             info: info.clone(),
             query,
+            body: protobuf_to_json(&mut parts.headers, body)?,
             headers: parts.headers,
-            body: body::read(incoming).await?,
             user,
             shutdown: self.shutdown.clone(),
         };
@@ -170,6 +172,19 @@ impl Front {
             _ => Ok(body::text(StatusCode::NOT_FOUND, "404 page not found\n")),
         }
     }
+}
+
+/// Typed Go clients send protobuf; from here on everything is JSON.
+fn protobuf_to_json(headers: &mut HeaderMap, body: Bytes) -> Result<Bytes, ApiError> {
+    let is_protobuf = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.split(';').next() == Some(protobuf::CONTENT_TYPE));
+    if !is_protobuf {
+        return Ok(body);
+    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if body.is_empty() { Ok(body) } else { Ok(Bytes::from(protobuf::to_json(&body)?.to_string())) }
 }
 
 fn discovered(path: &str, headers: &HeaderMap) -> Answer {

@@ -8,6 +8,7 @@ pub mod front;
 pub mod health;
 pub mod metrics;
 pub mod negotiate;
+pub mod protobuf;
 pub mod query;
 pub mod reading;
 pub mod render;
