@@ -23,6 +23,7 @@ pub mod driver;
 pub mod world;
 
 pub mod cluster_role_aggregation;
+pub mod daemonset;
 pub mod deployment;
 pub mod endpoints;
 pub mod endpointslice;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use balsa_proto::client::{Client, LeaseLock};
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -22,7 +22,7 @@ use crate::world::World;
 use crate::world::feed::Feeds;
 use crate::world::graph_feeds::GraphFeeds;
 use crate::{
-    cluster_role_aggregation, deployment, endpoints, endpointslice, garbage, namespace, node_ipam,
+    cluster_role_aggregation, daemonset, deployment, endpoints, endpointslice, garbage, namespace, node_ipam,
     node_lifecycle, pod_garbage, replicaset, root_ca, serviceaccount, taint_eviction,
 };
 
@@ -31,6 +31,7 @@ pub fn all() -> Vec<Controller> {
     vec![
         deployment::CONTROLLER,
         replicaset::CONTROLLER,
+        daemonset::CONTROLLER,
         endpointslice::CONTROLLER,
         endpoints::CONTROLLER,
         serviceaccount::CONTROLLER,
@@ -46,9 +47,10 @@ pub fn all() -> Vec<Controller> {
 }
 
 /// Older names that kube-controller-manager still takes.
-const ALIASES: [(&str, &str); 12] = [
+const ALIASES: [(&str, &str); 13] = [
     ("deployment", "deployment-controller"),
     ("replicaset", "replicaset-controller"),
+    ("daemonset", "daemonset-controller"),
     ("endpointslice", "endpointslice-controller"),
     ("endpoint", "endpoints-controller"),
     ("serviceaccount", "serviceaccount-controller"),
@@ -137,6 +139,8 @@ async fn feed(
     feeds.table::<Namespace>();
     feeds.table::<Deployment>();
     feeds.table::<ReplicaSet>();
+    feeds.table::<DaemonSet>();
+    feeds.table::<ControllerRevision>();
     feeds.table::<Service>();
     feeds.table::<Endpoints>();
     feeds.table::<EndpointSlice>();

@@ -19,7 +19,9 @@ mod rolling;
 mod status;
 mod strategy;
 
+pub use new_set::template_hash;
 pub use plan::plan;
+pub use strategy::scaled;
 
 use std::sync::Arc;
 

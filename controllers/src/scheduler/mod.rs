@@ -10,7 +10,7 @@
 //! Source: the Kubernetes documentation, "Scheduling Framework".
 
 mod bind;
-mod filter;
+pub(crate) mod filter;
 mod node_selector;
 mod plan;
 #[cfg(test)]
@@ -21,7 +21,7 @@ mod queue_test;
 mod resources;
 mod run;
 mod score;
-mod snapshot;
+pub(crate) mod snapshot;
 mod topology;
 
 pub use run::run_scheduler;

@@ -227,7 +227,7 @@ fn scores_of_a_half_full_and_an_empty_node() {
         PodTopologySpread [200, 200]
         InterPodAffinity [0, 0]
         NodeResourcesBalancedAllocation [100, 81]
-        ImageLocality [0, 100]"#]]
+        ImageLocality [0, 95]"#]]
     .assert_eq(&lines.join("\n"));
 }
 

@@ -88,6 +88,13 @@ impl PodFacts {
 }
 
 impl NodeInfo {
+    /// The node with nothing on it.
+    pub fn of(node: Arc<Node>) -> Self {
+        let mut info = Self { name: name_of(&node.metadata).to_owned(), ..Self::default() };
+        info.describe(node);
+        info
+    }
+
     pub fn labels(&self) -> Option<&Labels> {
         self.node.as_ref()?.metadata.labels.as_ref()
     }

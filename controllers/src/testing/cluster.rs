@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use balsa_proto::client::ObjectKey;
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount};
@@ -212,6 +212,7 @@ impl Cluster {
             "Namespace" => self.show_in_table::<Namespace>(object, removed),
             "Deployment" => self.show_in_table::<Deployment>(object, removed),
             "ReplicaSet" => self.show_in_table::<ReplicaSet>(object, removed),
+            "ControllerRevision" => self.show_in_table::<ControllerRevision>(object, removed),
             "DaemonSet" => self.show_in_table::<DaemonSet>(object, removed),
             "StatefulSet" => self.show_in_table::<StatefulSet>(object, removed),
             "Job" => self.show_in_table::<Job>(object, removed),

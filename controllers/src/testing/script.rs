@@ -27,6 +27,10 @@ use crate::driver::Controller;
 use crate::run;
 use crate::settings::Settings;
 
+/// Where a daemon's pod names its node.
+const PINNED_TO: &str = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/\
+                         nodeSelectorTerms/0/matchFields/0/values/0";
+
 struct Session {
     cluster: Cluster,
     queues: Queues,
@@ -106,7 +110,8 @@ impl Session {
             }
             self.pods_run += 1;
             let address = format!("10.0.0.{}", self.pods_run);
-            let node = pod["spec"]["nodeName"].as_str().unwrap_or("n1").to_owned();
+            let chosen = pod["spec"]["nodeName"].as_str().or_else(|| pod.pointer(PINNED_TO)?.as_str());
+            let node = chosen.unwrap_or("n1").to_owned();
             let ready = json!({ "type": "Ready", "status": "True", "lastTransitionTime": self.cluster.now });
             let status = json!({
                 "phase": "Running", "podIP": address, "podIPs": [{ "ip": address }], "conditions": [ready],

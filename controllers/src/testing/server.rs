@@ -47,7 +47,7 @@ struct Watcher {
     answers: mpsc::UnboundedSender<Result<WatchResponse, Error>>,
 }
 
-const KINDS: [(&str, &str, &str); 14] = [
+const KINDS: [(&str, &str, &str); 16] = [
     ("", "v1", "Pod"),
     ("", "v1", "Node"),
     ("", "v1", "Namespace"),
@@ -58,6 +58,8 @@ const KINDS: [(&str, &str, &str); 14] = [
     ("", "v1", "Event"),
     ("apps", "v1", "Deployment"),
     ("apps", "v1", "ReplicaSet"),
+    ("apps", "v1", "DaemonSet"),
+    ("apps", "v1", "ControllerRevision"),
     ("discovery.k8s.io", "v1", "EndpointSlice"),
     ("coordination.k8s.io", "v1", "Lease"),
     ("rbac.authorization.k8s.io", "v1", "ClusterRole"),

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::cluster::Cluster;
 use crate::action::Action;
 use crate::driver::Controller;
+use crate::run;
 
 /// Plans of one settling; more means that controllers fight.
 const PLANS_AT_MOST: usize = 500;
@@ -27,8 +28,8 @@ type Job = (&'static str, ObjectKey);
 pub fn settle(cluster: &mut Cluster, queues: &mut Queues, controllers: &[Controller]) -> Vec<String> {
     let mut lines = Vec::new();
     for _ in 0..PLANS_AT_MOST {
-        dispatch(cluster, queues, controllers);
-        let Some(job) = queues.waiting.pop_first() else {
+        dispatch(cluster, queues);
+        let Some(job) = take(queues, controllers) else {
             prove_fixpoint(cluster, queues, controllers);
             return lines;
         };
@@ -69,9 +70,17 @@ pub fn pass(cluster: &mut Cluster, queues: &mut Queues, time: jiff::SignedDurati
     }
 }
 
-fn dispatch(cluster: &mut Cluster, queues: &mut Queues, controllers: &[Controller]) {
+/// The first waiting key of one of `controllers`.
+fn take(queues: &mut Queues, controllers: &[Controller]) -> Option<Job> {
+    let runs = |job: &&Job| controllers.iter().any(|controller| controller.name == job.0);
+    let job = queues.waiting.iter().find(runs)?.clone();
+    queues.waiting.take(&job)
+}
+
+/// Every controller hears of every change, whether it runs now or later.
+fn dispatch(cluster: &mut Cluster, queues: &mut Queues) {
     for change in cluster.take_changes() {
-        for controller in controllers {
+        for controller in run::all() {
             for key in (controller.keys)(&cluster.world, &change) {
                 queues.known.insert((controller.name, key.clone()));
                 queues.waiting.insert((controller.name, key));
