@@ -9,7 +9,7 @@
 //! | the key is done when the World shows what was written | `act.rs`, `driver.rs` |
 //! | a pod without a node gets one | `scheduler/` |
 //!
-//! A controller at its fixpoint plans nothing that writes: `fixpoint_test.rs` says so for each of them.
+//! A controller at its fixpoint plans nothing that writes: `testing/settle.rs` proves it for each of them.
 
 pub mod args;
 pub mod error;
