@@ -26,6 +26,8 @@ mod decode_test;
 #[cfg(test)]
 mod generate;
 #[cfg(test)]
+mod merge_facts_test;
+#[cfg(test)]
 mod sample_test;
 #[cfg(test)]
 mod schema_test;
