@@ -59,7 +59,8 @@ impl Capacity {
 
     pub fn to_list(self) -> ResourceList {
         let raw = |quantity: Quantity| RawQuantity(quantity.to_string());
-        let kibibytes = |bytes: i64| RawQuantity(format!("{}Ki", bytes / 1024));
+        // Whole KiB in canonical form: what the API server gives back is then equal to what was sent.
+        let kibibytes = |bytes: i64| raw(Quantity::from_bytes(bytes / 1024 * 1024));
         let mut list = BTreeMap::from([
             ("cpu".to_owned(), raw(Quantity::from_millis(self.cpu_millis))),
             ("memory".to_owned(), kibibytes(self.memory_bytes)),
@@ -94,6 +95,6 @@ mod tests {
         let reserved = Reserved { cpu_millis: 250, memory_bytes: 24 << 20, ephemeral_storage_bytes: 0 };
         let list = capacity.allocatable(reserved).to_list();
         let text = |name: &str| list[name].0.clone();
-        assert_eq!((text("cpu"), text("memory"), text("pods")), ("1750m".into(), "921600Ki".into(), "110".into()));
+        assert_eq!((text("cpu"), text("memory"), text("pods")), ("1750m".into(), "900Mi".into(), "110".into()));
     }
 }

@@ -78,6 +78,7 @@ pub struct Worker {
     pub(super) mounted: Mounted,
     pub(super) status: PodStatus,
     pub(super) retries: BackoffTable,
+    network: watch::Receiver<Option<String>>,
     inbox: mpsc::Receiver<Signal>,
     signals: mpsc::Sender<Signal>,
     kills: JoinSet<String>,
@@ -107,6 +108,7 @@ impl Worker {
         let started_at = status.start_time.as_ref().map_or(now, |time| time.0);
         let (sender, desired) = watch::channel(desired);
         let worker = Self {
+            network: shared.network_problem.clone(),
             shared,
             desired,
             pod,
@@ -155,8 +157,6 @@ impl Worker {
     }
 
     async fn reason_to_look(&mut self, wake_at: Option<Timestamp>) {
-        let mut network = self.shared.network_problem.clone();
-        network.mark_unchanged();
         let until = [wake_at, self.mounted.renew_at].into_iter().flatten().min();
         let pause = until.map_or(limits::RESYNC, |until| {
             let left = until.duration_since(Timestamp::now());
@@ -169,7 +169,7 @@ impl Worker {
                 Ok(id) => drop(self.memory.killing.remove(&id)),
                 Err(error) => warn!(%error, "a stop task failed"),
             },
-            Ok(()) = network.changed() => {}
+            Ok(()) = self.network.changed() => {}
             () = tokio::time::sleep(pause) => {}
         }
         while let Ok(signal) = self.inbox.try_recv() {
@@ -199,7 +199,7 @@ impl Worker {
     /// Plans and acts until nothing is left to do now.
     async fn sync(&mut self) -> Next {
         loop {
-            self.memory.network_problem = self.shared.network_problem.borrow().clone();
+            self.memory.network_problem = self.network.borrow_and_update().clone();
             let observed = match observe(self.shared.runtime.as_ref(), facts::uid(&self.pod)).await {
                 Ok(observed) => observed,
                 Err(error) => {

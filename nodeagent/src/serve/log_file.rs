@@ -23,7 +23,9 @@ pub struct LogFile {
     path: PathBuf,
     file: File,
     inode: u64,
+    /// What was read and not yet given out begins at `given`.
     buffer: Vec<u8>,
+    given: usize,
     /// Present when the file is followed.
     changes: Option<EventStream<Vec<u8>>>,
 }
@@ -38,33 +40,43 @@ impl LogFile {
             let start = tail_start(&mut file, lines).await?;
             file.seek(SeekFrom::Start(start)).await?;
         }
-        Ok(Self { path: path.to_path_buf(), file, inode, buffer: Vec::new(), changes })
+        Ok(Self { path: path.to_path_buf(), file, inode, buffer: Vec::new(), given: 0, changes })
     }
 
     /// The next line with its newline, or `None` at the end of what is written (a last line without newline included,
     /// once `is_final` says that nothing will follow).
     pub async fn next_line(&mut self, is_final: bool) -> std::io::Result<Option<Vec<u8>>> {
         loop {
-            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
-                let rest = self.buffer.split_off(end + 1);
-                return Ok(Some(std::mem::replace(&mut self.buffer, rest)));
+            let waiting = &self.buffer[self.given..];
+            if let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
+                return Ok(Some(self.give(end + 1)));
             }
-            if self.buffer.len() > limits::LOG_LINE_BYTES {
-                return Ok(Some(std::mem::take(&mut self.buffer)));
+            if waiting.len() > limits::LOG_LINE_BYTES {
+                return Ok(Some(self.give(waiting.len())));
             }
-            let start = self.buffer.len();
-            self.buffer.resize(start + BLOCK_BYTES, 0);
-            let read = self.file.read(&mut self.buffer[start..]).await;
-            self.buffer.truncate(start + *read.as_ref().unwrap_or(&0));
-            if read? > 0 {
+            if self.fill().await? > 0 || self.reopen_if_rotated().await? {
                 continue;
             }
-            if self.reopen_if_rotated().await? {
-                continue;
-            }
-            let is_rest = is_final && !self.buffer.is_empty();
-            return Ok(is_rest.then(|| std::mem::take(&mut self.buffer)));
+            let rest = self.buffer.len() - self.given;
+            return Ok((is_final && rest > 0).then(|| self.give(rest)));
         }
+    }
+
+    fn give(&mut self, bytes: usize) -> Vec<u8> {
+        let line = self.buffer[self.given..self.given + bytes].to_vec();
+        self.given += bytes;
+        line
+    }
+
+    /// Reads one block behind what is waiting.
+    async fn fill(&mut self) -> std::io::Result<usize> {
+        self.buffer.drain(..self.given);
+        self.given = 0;
+        let start = self.buffer.len();
+        self.buffer.resize(start + BLOCK_BYTES, 0);
+        let read = self.file.read(&mut self.buffer[start..]).await;
+        self.buffer.truncate(start + *read.as_ref().unwrap_or(&0));
+        read
     }
 
     /// Called at the end of the open file: a new file of the name takes over.

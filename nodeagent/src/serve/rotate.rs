@@ -58,8 +58,8 @@ async fn rotate(runtime: &dyn Runtime, id: &str, path: &Path, policy: Policy) ->
     }
     info!(log = %path.display(), "log rotated");
     let compressed = tokio::task::spawn_blocking(move || {
-        let plain = old.iter().filter(|path| path.extension().is_none_or(|ext| ext != "gz"));
-        plain.map(|path| compress(path)).collect::<std::io::Result<()>>()
+        let mut plain = old.iter().filter(|path| path.extension().is_none_or(|ext| ext != "gz"));
+        plain.try_for_each(|path| compress(path))
     });
     compressed.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
     let files = rotated_files(path);

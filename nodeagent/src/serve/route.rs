@@ -200,8 +200,10 @@ async fn container_logs(context: &Arc<Context>, name: Name<'_>, asked: &Asked) -
     let options = logs::Options::parse(&asked.query, Timestamp::now());
     let options = options.map_err(|text| (StatusCode::BAD_REQUEST, text))?;
     let (pod, attempts) = attempts(context, name).await?;
-    let mut wanted = attempts.into_iter();
-    let chosen = if options.previous { wanted.nth(1) } else { wanted.next() };
+    let chosen = match options.previous {
+        true => previous(&pod, name.2, attempts),
+        false => attempts.into_iter().next(),
+    };
     let Some(chosen) = chosen else {
         return Err((StatusCode::BAD_REQUEST, missing_log(&pod, name, options.previous)));
     };
@@ -218,6 +220,20 @@ async fn container_logs(context: &Arc<Context>, name: Name<'_>, asked: &Asked) -
     let kind = http::HeaderValue::from_static("text/plain");
     response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
     Ok(response)
+}
+
+/// The one that the status shows as `lastState`: in a crash loop that is the newest, else the one before it.
+fn previous(pod: &Pod, container: &str, attempts: Vec<api::Container>) -> Option<api::Container> {
+    let statuses = pod.status.as_ref().into_iter().flat_map(|status| {
+        status.container_statuses.iter().chain(&status.init_container_statuses).flatten()
+    });
+    let mut last = statuses.filter(|status| status.name == container).filter_map(|status| {
+        status.last_state.as_ref()?.terminated.as_ref()?.container_id.clone()
+    });
+    let id = last.next();
+    let is_last = |c: &api::Container| id.as_ref().is_some_and(|id| id.ends_with(&c.id));
+    let at = attempts.iter().position(is_last).unwrap_or(1);
+    attempts.into_iter().nth(at)
 }
 
 /// Stock sentences, which kubectl shows.
