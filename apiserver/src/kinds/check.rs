@@ -22,7 +22,7 @@ pub(super) enum Check {
     OneOf(&'static str, &'static str, &'static [&'static str]),
     /// If present, within the bounds.
     Range(&'static str, &'static str, i64, i64),
-    /// If present, free of complaints.
+    /// If present and not empty, free of complaints.
     Named(&'static str, &'static str, fn(&str) -> Vec<String>),
 }
 
@@ -101,7 +101,8 @@ pub(crate) fn named(
     complaints: fn(&str) -> Vec<String>,
     errors: &mut Errors,
 ) {
-    if let Some(value) = place.get(field).and_then(Value::as_str) {
+    // Empty is as good as absent: what must be there is checked with `required`.
+    if let Some(value) = place.get(field).and_then(Value::as_str).filter(|value| !value.is_empty()) {
         value_named(value, &join(path, field), complaints, errors);
     }
 }

@@ -6,7 +6,6 @@ use super::Hooks;
 use super::bounds::NOTE_BYTES;
 use super::check::Errors;
 use super::fields::mirror;
-use super::names::dns_subdomain;
 use super::walk::{set_absent, text};
 use crate::error::FieldError;
 
@@ -50,9 +49,6 @@ fn new_style(event: &Value, errors: &mut Errors) {
             let path = if field == "reportingComponent" { "reportingController" } else { field };
             errors.push(FieldError::required(path, ""));
         }
-    }
-    if !dns_subdomain(text(event, "/metadata/name")).is_empty() {
-        return;
     }
     if text(event, "/message").len() > NOTE_BYTES {
         let detail = format!("can have at most {NOTE_BYTES} characters");

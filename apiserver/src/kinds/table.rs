@@ -2,11 +2,13 @@
 //!
 //! Groups stand in the aggregator's priority order, versions preferred first, resources by plural name.
 //! Names, verbs, subresources and storage prefixes are those of a stock server, since both clients and
-//! people with `etcdctl` rely on them. Extension kinds (CustomResourceDefinition, APIService) join when they act.
+//! people with `etcdctl` rely on them. Extension kinds
+//! (CustomResourceDefinition, APIService) and some subresources (pods' ephemeralcontainers and resize, approval of signing
+//! requests) join when they act.
 
 use super::row::{
-    CREATE, GET, GET_PATCH_UPDATE, NO_COLLECTION_DELETE, PROXY, SCALE, STREAM, UPDATE, Words, cluster,
-    namespaced, review, status, subresource,
+    CREATE, GET, NO_COLLECTION_DELETE, PROXY, SCALE, STREAM, UPDATE, Words, cluster, namespaced, review,
+    status, subresource,
 };
 use super::{
     Kind, Subresource, configuration, convert, data, event, job, lease, namespace, network, node, pod,
@@ -21,13 +23,11 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 const POD_SUBRESOURCES: &[Subresource] = &[
     subresource("attach", "PodAttachOptions", STREAM),
     subresource("binding", "Binding", CREATE),
-    subresource("ephemeralcontainers", "Pod", GET_PATCH_UPDATE),
     Subresource { name: "eviction", group: "policy", version: "v1", kind: "Eviction", verbs: CREATE },
     subresource("exec", "PodExecOptions", STREAM),
     subresource("log", "Pod", GET),
     subresource("portforward", "PodPortForwardOptions", STREAM),
     subresource("proxy", "PodProxyOptions", PROXY),
-    subresource("resize", "Pod", GET_PATCH_UPDATE),
     status("Pod"),
 ];
 
@@ -241,10 +241,7 @@ pub(super) static ALL: &[Kind] = &[
         Words("CertificateSigningRequest", "certificatesigningrequests", "certificatesigningrequest"),
     )
     .short(&["csr"])
-    .with_status(&[
-        subresource("approval", "CertificateSigningRequest", GET_PATCH_UPDATE),
-        status("CertificateSigningRequest"),
-    ])
+    .with_status(&[status("CertificateSigningRequest")])
     .hooks(configuration::SIGNING_REQUEST)
     .prints(print::SIGNING_REQUEST),
     // networking.k8s.io
