@@ -18,6 +18,7 @@ pub mod window;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::watch;
 
@@ -52,6 +53,8 @@ struct Inner {
     revision: watch::Sender<u64>,
     /// Raised by readers that wait; the reflector then asks etcd for progress.
     progress_wanted: Arc<tokio::sync::Notify>,
+    /// Asking costs etcd no write.
+    asking_is_cheap: AtomicBool,
 }
 
 impl Cache {
@@ -64,7 +67,7 @@ impl Cache {
         }
         let (revision, _) = watch::channel(0);
         let progress_wanted = Arc::new(tokio::sync::Notify::new());
-        Cache { inner: Arc::new(Inner { resources, revision, progress_wanted }) }
+        Cache { inner: Arc::new(Inner { resources, revision, progress_wanted, asking_is_cheap: AtomicBool::new(true) }) }
     }
 
     /// None for kinds that are not stored.
@@ -111,8 +114,12 @@ impl Cache {
             return Ok(());
         }
         let deadline = tokio::time::Instant::now() + limits::FRESHNESS_TIMEOUT;
+        // Mostly the event is on its way; where asking means writing, that is waited for first.
+        let mut asks = self.inner.asking_is_cheap.load(Ordering::Relaxed);
         loop {
-            self.request_progress();
+            if std::mem::replace(&mut asks, true) {
+                self.request_progress();
+            }
             let next_ask = tokio::time::Instant::now() + limits::PROGRESS_RETRY;
             let wait = reached.wait_for(|now| *now >= revision);
             match tokio::time::timeout_at(next_ask.min(deadline), wait).await {

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use balsa_proto::etcd::etcdserverpb::{
     WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse, watch_request::RequestUnion,
@@ -25,6 +26,13 @@ use crate::storage::{Store, StoreError};
 pub struct Reflector {
     cache: Cache,
     store: Store,
+}
+
+/// A resource that a batch of events changes.
+struct Touched {
+    resource: Arc<ResourceCache>,
+    objects: Objects,
+    events: Vec<Arc<Event>>,
 }
 
 /// Why a watch ended.
@@ -103,6 +111,11 @@ impl Reflector {
     }
 
     async fn watch_once(&self, shutdown: &CancellationToken) -> WatchEnd {
+        let has_progress = match self.store.has_reliable_progress().await {
+            Ok(has_progress) => has_progress,
+            Err(error) => return WatchEnd::Broken(error.to_string()),
+        };
+        self.cache.inner.asking_is_cheap.store(has_progress, Ordering::Relaxed);
         let (requests, outgoing) = mpsc::channel(16);
         let create = self.create_request();
         if requests.send(create).await.is_err() {
@@ -123,7 +136,12 @@ impl Reflector {
                     Ok(None) => return WatchEnd::Broken("closed by the store".into()),
                     Err(status) => return WatchEnd::Broken(status.to_string()),
                 },
-                () = self.cache.inner.progress_wanted.notified() => {
+                () = self.cache.inner.progress_wanted.notified(), if !has_progress => {
+                    if let Err(error) = self.store.nudge().await {
+                        tracing::warn!(%error, "cannot ask etcd for an event");
+                    }
+                }
+                () = self.cache.inner.progress_wanted.notified(), if has_progress => {
                     let progress = RequestUnion::ProgressRequest(WatchProgressRequest {});
                     // A full queue already holds a request that will be answered.
                     let _ = requests.try_send(WatchRequest { request_union: Some(progress) });
@@ -156,8 +174,8 @@ impl Reflector {
         }
         if !response.events.is_empty() {
             self.apply(&response.events);
-        } else if !response.created {
-            // Progress: every event up to the header's revision has been sent.
+        } else if !response.created && self.cache.inner.asking_is_cheap.load(Ordering::Relaxed) {
+            // Progress: every event up to the header's revision has been sent (if this etcd is to be believed).
             let revision = response.header.map_or(0, |header| header.revision as u64);
             self.advance(revision);
         }
@@ -165,15 +183,18 @@ impl Reflector {
     }
 
     fn apply(&self, events: &[StoreEvent]) {
-        let mut touched: HashMap<&'static str, (Arc<ResourceCache>, Objects, Vec<Arc<Event>>)> = HashMap::new();
+        let mut touched: HashMap<&'static str, Touched> = HashMap::new();
         let mut last_revision = 0;
         for store_event in events {
             let Some(kv) = &store_event.kv else { continue };
             last_revision = kv.mod_revision as u64;
             let Some((resource, key)) = self.locate(&kv.key) else { continue };
-            let (_, objects, out) = touched.entry(resource.prefix).or_insert_with(|| {
-                (resource.clone(), resource.snapshot().objects.clone(), Vec::new())
-            });
+            let Touched { objects, events: out, .. } =
+                touched.entry(resource.prefix).or_insert_with(|| Touched {
+                    resource: resource.clone(),
+                    objects: resource.snapshot().objects.clone(),
+                    events: Vec::new(),
+                });
             let event = if store_event.r#type() == EventType::Delete {
                 remove(objects, key, last_revision)
             } else {
@@ -181,7 +202,7 @@ impl Reflector {
             };
             out.extend(event.map(Arc::new));
         }
-        for (resource, objects, events) in touched.into_values() {
+        for Touched { resource, objects, events } in touched.into_values() {
             resource.publish(events, objects);
         }
         self.advance(last_revision);

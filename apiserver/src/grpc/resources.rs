@@ -81,7 +81,11 @@ impl Resources for Door {
         &self,
         _request: Request<pb::DiscoverRequest>,
     ) -> Result<Response<pb::DiscoverResponse>, Status> {
-        let resources = kinds::all().iter().map(|kind| pb::ResourceType {
+        // Each resource once: in the version of its group that is preferred.
+        let preferred = kinds::all().iter().filter(|kind| {
+            kinds::lookup_resource(kind.group, kind.plural).is_some_and(|first| first.version == kind.version)
+        });
+        let resources = preferred.map(|kind| pb::ResourceType {
             group: kind.group.to_owned(),
             version: kind.version.to_owned(),
             resource: kind.plural.to_owned(),

@@ -103,7 +103,8 @@ impl Session {
             let error = ApiError::too_many_requests("too many watches on one stream", 1);
             return end(&self.out, watch_id, &error).await;
         }
-        let target = match admitted(&self.door, &self.user, "watch", create.target.clone().map(collection)) {
+        let target = create.target.clone().map(|target| named(collection(target), &create.field_selector));
+        let target = match admitted(&self.door, &self.user, "watch", target) {
             Ok(target) => target,
             Err(error) => return end(&self.out, watch_id, &error).await,
         };
@@ -143,6 +144,15 @@ impl Session {
             }
         });
     }
+}
+
+/// A watch that pins `metadata.name` is authorized as for that name: node agents watch single objects.
+fn named(mut target: pb::Target, field_selector: &str) -> pb::Target {
+    let selector = balsa_proto::meta::FieldSelector::parse(field_selector);
+    if let (true, Ok(selector)) = (target.name.is_empty(), selector) {
+        target.name = selector.required_value("metadata.name").unwrap_or_default().to_owned();
+    }
+    target
 }
 
 /// A watch of one object is one of the collection, narrowed to its name (and authorized so).

@@ -31,7 +31,7 @@ pub async fn list(api: &Api, target: &Target, request: &Request) -> Result<Answe
 pub async fn watch(api: &Api, target: &Target, request: &Request) -> Result<Answer, ApiError> {
     let wanted = Wanted::from_request(&request.headers, &request.query)?;
     let mut selection = selection(target, &request.query)?;
-    if !target.name.is_empty() {
+    if !target.name.is_empty() && selection.name().is_none() {
         let by_name = format!("metadata.name={}", target.name);
         selection.fields = Selection::parse(target, "", &by_name)?.fields;
     }

@@ -48,7 +48,7 @@ pub fn kind_of(info: &RequestInfo) -> Result<&'static Kind, ApiError> {
             is_connect(name) || subresource.verbs.contains(&info.verb.as_str())
         }
     };
-    if !served {
+    if !served || !names_fit(info) {
         return Err(ApiError::method_not_allowed());
     }
     let needs_namespace = kind.namespaced && !matches!(info.verb.as_str(), "list" | "watch" | "deletecollection");
@@ -56,6 +56,15 @@ pub fn kind_of(info: &RequestInfo) -> Result<&'static Kind, ApiError> {
         return Err(ApiError::method_not_allowed());
     }
     Ok(kind)
+}
+
+/// Writes to one object name it; a create names only what its subresource is of.
+fn names_fit(info: &RequestInfo) -> bool {
+    match info.verb.as_str() {
+        "update" | "patch" => !info.name.is_empty(),
+        "create" => info.name.is_empty() || !info.subresource.is_empty(),
+        _ => true,
+    }
 }
 
 pub async fn serve(api: &Api, kind: &'static Kind, request: &Request) -> Result<Answer, ApiError> {

@@ -98,7 +98,7 @@ pub fn service_proxy(
         let mut ports = subset["ports"].as_array().into_iter().flatten();
         let port = ports.find(|port| match &wanted {
             None => true,
-            Some(wanted) => port["name"] == wanted.as_str() || port["port"].to_string() == *wanted,
+            Some(wanted) => port["name"] == wanted.as_str() || port["port"].as_u64().is_some_and(|number| wanted.parse() == Ok(number)),
         });
         let host = subset["addresses"][0]["ip"].as_str();
         if let (Some(port), Some(host)) = (port.and_then(|port| port["port"].as_u64()), host) {

@@ -9,11 +9,14 @@ mod connect;
 mod error;
 mod lease;
 mod txn;
+mod version;
 
 use std::sync::Arc;
 
 use balsa_proto::etcd::etcdserverpb as pb;
-use balsa_proto::etcd::etcdserverpb::{kv_client::KvClient, lease_client::LeaseClient, watch_client::WatchClient};
+use balsa_proto::etcd::etcdserverpb::{
+    kv_client::KvClient, lease_client::LeaseClient, maintenance_client::MaintenanceClient, watch_client::WatchClient,
+};
 use balsa_proto::etcd::mvccpb::KeyValue;
 use bytes::Bytes;
 use tonic::transport::Channel;
@@ -30,6 +33,7 @@ use crate::limits;
 pub struct Store {
     kv: KvClient<Channel>,
     watch: WatchClient<Channel>,
+    maintenance: MaintenanceClient<Channel>,
     leases: Arc<lease::Leases>,
     /// `/registry/`
     prefix: Arc<str>,
@@ -59,8 +63,9 @@ impl Store {
         let prefix: Arc<str> = format!("/{}/", config.prefix.trim_matches('/')).into();
         let kv = KvClient::new(channel.clone()).max_decoding_message_size(usize::MAX);
         let watch = WatchClient::new(channel.clone()).max_decoding_message_size(usize::MAX);
+        let maintenance = MaintenanceClient::new(channel.clone());
         let leases = Arc::new(lease::Leases::new(LeaseClient::new(channel)));
-        Ok(Store { kv, watch, leases, prefix })
+        Ok(Store { kv, watch, maintenance, leases, prefix })
     }
 
     /// `/registry/`
