@@ -29,11 +29,12 @@ pub const MAX_PENDING_COMMANDS: usize = 5_000;
 pub const MAX_BATCH_COMMANDS: usize = 1_024;
 
 /// Bytes after which a batch takes no further command. A single command may be larger, up to the request limit.
-pub const MAX_BATCH_BYTES: usize = 1024 * 1024;
+/// Some milliseconds of disk and network, so that large values do not wait for a round each.
+pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 
-/// Batches on their way through consensus at once. One batch is being applied while the next is being synced;
-/// with more, batches get smaller and each costs a round.
-pub const MAX_BATCHES_IN_FLIGHT: usize = 2;
+/// Batches on their way through consensus at once. The disk syncs one after the other: two half batches take as long
+/// as two whole ones, so commands rather gather while one batch is under way.
+pub const MAX_BATCHES_IN_FLIGHT: usize = 1;
 
 /// Readers that wait for the next read round.
 pub const MAX_PENDING_READS: usize = 16_384;
@@ -85,8 +86,6 @@ pub const MAX_LEASE_TTL_SECONDS: i64 = 9_000_000_000;
 /// How often the leader looks for expired leases, and how many it revokes per look (etcd: 500 ms, 1000 a second).
 pub const LEASE_EXPIRY_INTERVAL: Duration = Duration::from_millis(500);
 pub const MAX_LEASE_REVOKES_PER_LOOK: usize = 500;
-/// Revokes on their way through consensus at once. etcd's value.
-pub const MAX_LEASE_REVOKES_IN_FLIGHT: usize = 16;
 
 /// Responses of one watch or keep-alive stream that wait for the network.
 pub const STREAM_BUFFER: usize = 128;

@@ -167,7 +167,7 @@ fn raft_config(settings: &Settings) -> Result<RaftConfig, openraft::ConfigError>
         max_payload_entries: limits::MAX_APPEND_ENTRIES,
         snapshot_policy: SnapshotPolicy::LogsSinceLast(settings.snapshot_count),
         max_in_snapshot_log_to_keep: limits::MAX_CATCH_UP_ENTRIES.min(settings.snapshot_count),
-        purge_batch_size: limits::MAX_APPEND_ENTRIES,
+        purge_batch_size: 1,
         ..RaftConfig::default()
     };
     config.validate()

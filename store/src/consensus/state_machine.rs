@@ -142,7 +142,3 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
         Ok(Snapshot { meta: self.meta.clone(), snapshot: SnapshotFiles(None) })
     }
 }
-
-#[cfg(test)]
-#[path = "suite_test.rs"]
-mod tests;

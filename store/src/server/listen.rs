@@ -51,7 +51,7 @@ impl Listener {
         S::Future: Send + 'static,
     {
         let http = Arc::new(builder());
-        let graceful = GracefulShutdown::new();
+        let (graceful, cut) = (GracefulShutdown::new(), CancellationToken::new());
         let acceptor = self.tls.map(TlsAcceptor::from);
         while let Some(accepted) = shutdown.run_until_cancelled(self.tcp.accept()).await {
             let stream = match accepted {
@@ -64,19 +64,24 @@ impl Listener {
                 }
             };
             let (http, service, watcher) = (http.clone(), service.clone(), graceful.watcher());
-            let acceptor = acceptor.clone();
+            let (acceptor, cut) = (acceptor.clone(), cut.clone());
             tokio::spawn(async move {
                 let Some(stream) = prepare(stream, acceptor).await else { return };
-                let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
-                if let Err(error) = watcher.watch(connection.into_owned()).await {
-                    tracing::debug!(%error, "a connection ended with an error");
+                let service = TowerToHyperService::new(service);
+                let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
+                tokio::select! {
+                    served = watcher.watch(connection.into_owned()) => if let Err(error) = served {
+                        tracing::debug!(%error, "a connection ended with an error");
+                    },
+                    () = cut.cancelled_owned() => {}
                 }
             });
         }
         drop(self.tcp);
         if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await.is_err() {
-            tracing::debug!("open requests were cut off");
+            tracing::debug!("open requests are cut off");
         }
+        cut.cancel();
     }
 }
 

@@ -31,8 +31,11 @@ struct Member {
     channel: Channel,
 }
 
+/// Below the ports that outgoing connections get: a member that calls another one which is down could else be given the
+/// very port that it calls, talk to itself, and keep the port taken.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    let mut ports = std::iter::repeat_with(|| rand::random_range(10_000..32_000));
+    ports.find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
 fn local_url() -> Url {

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
+use balsa_store::apply::{Applier, ApplyOptions};
+use balsa_store::backend::RocksBackend;
+use balsa_store::consensus::apply_thread;
+use balsa_store::consensus::log_store::LogStore;
+use balsa_store::consensus::snapshot::SnapshotRoot;
+use balsa_store::consensus::state_machine::StateMachine;
+use balsa_store::consensus::types::TypeConfig;
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 use prometheus_client::metrics::histogram::Histogram;
 use tempfile::TempDir;
-
-use super::super::apply_thread;
-use super::super::log_store::LogStore;
-use super::*;
-use crate::apply::{Applier, ApplyOptions};
-use crate::backend::RocksBackend;
+use tokio::sync::watch;
 
 struct Builder;
 
