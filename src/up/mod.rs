@@ -8,7 +8,6 @@ mod certificates;
 mod flags;
 pub mod layout;
 mod lock;
-mod node_ready;
 mod part;
 mod preflight;
 mod settings;
@@ -65,10 +64,9 @@ async fn start(settings: &Settings, parts: &mut Parts, started: Instant) -> Resu
         parts.start(Part::Scheduler, |ready, token| balsa_controllers::run_scheduler(scheduler, ready, token));
     parts.wait(controllers, Part::Controllers, "").await?;
     parts.wait(scheduler, Part::Scheduler, "").await?;
+    // The node agent is ready when its Node is.
     parts.wait(node, Part::NodeAgent, &settings.node_url()).await?;
-
-    let ready = node_ready::wait(settings);
-    if parts.unless_ended(ready).await?.is_some() {
+    if !parts.is_stopping() {
         let kubeconfig = settings.layout.kubeconfig();
         println!("the cluster is up after {:.2} s; use it with", started.elapsed().as_secs_f64());
         println!("  export KUBECONFIG={}", kubeconfig.display());

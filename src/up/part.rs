@@ -88,8 +88,12 @@ impl Parts {
         }
     }
 
+    pub fn is_stopping(&self) -> bool {
+        self.shutdown.is_cancelled()
+    }
+
     /// `work`, unless a part ends before it (an error) or shutdown comes (None).
-    pub async fn unless_ended<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<Option<T>> {
+    async fn unless_ended<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<Option<T>> {
         tokio::select! {
             biased;
             () = self.shutdown.cancelled() => Ok(None),

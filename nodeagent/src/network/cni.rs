@@ -37,7 +37,7 @@ pub fn conflist(wiring: Wiring, pod_cidr: Ipv4Net, config: &NetworkConfig) -> St
     });
     let wire = match wiring {
         Wiring::Bridge => json!({
-            "type": "bridge", "bridge": BRIDGE, "isGateway": true, "isDefaultGateway": true,
+            "type": "bridge", "bridge": BRIDGE, "isGateway": true,
             "hairpinMode": true, "ipMasq": false, "forceAddress": true, "ipam": ipam,
         }),
         Wiring::PointToPoint => json!({"type": "ptp", "ipMasq": false, "ipam": ipam}),
