@@ -6,8 +6,8 @@ use super::command::Core;
 use crate::backend::Column;
 use crate::error::Error;
 use crate::lease::Terms;
+use crate::limits::MAX_LEASE_TTL_SECONDS;
 use crate::mvcc::codec;
-use crate::mvcc::limits::MAX_LEASE_TTL_SECONDS;
 use crate::mvcc::range::header;
 use crate::mvcc::read::ReadError;
 

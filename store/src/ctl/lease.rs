@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 
-use super::failure::{BAD_ARGS, ERROR, Failure};
+use super::failure::{BAD_ARGS, BAD_CONNECTION, Failure};
 use super::flags::Flags;
 use super::put::lease_id;
 use super::{Answer, Display, connect, say};
@@ -18,7 +18,7 @@ use super::{Answer, Display, connect, say};
 pub enum Verb {
     /// Creates leases
     Grant {
-        #[arg(value_name = "TTL", allow_hyphen_values = true)]
+        #[arg(value_name = "TTL", allow_negative_numbers = true)]
         words: Vec<String>,
     },
     /// Revokes leases
@@ -122,7 +122,7 @@ async fn keep_alive(flags: &Flags, id: i64, once: bool) -> Result<(), Failure> {
                 tokio::time::sleep(Duration::from_secs(ttl as u64) / 3).await;
                 let _ = requests.send(request).await;
             }
-            _ if once => return Err(Failure::new(ERROR, crate::error::Error::LeaseNotFound.text())),
+            _ if once => return Err(Failure::new(BAD_CONNECTION, crate::error::Error::LeaseNotFound.text())),
             _ => return say(&format!("lease {id:016x} expired or revoked.\n")),
         }
     }

@@ -11,8 +11,8 @@ use super::{Answer, Display, connect, say};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The key and the value
-    #[arg(value_name = "KEY VALUE", allow_hyphen_values = true)]
+    /// The key and the value; `--` before a value that begins with a dash
+    #[arg(value_name = "KEY VALUE")]
     pub key_value: Vec<String>,
     /// Lease ID (in hexadecimal) to attach to the key
     #[arg(long, default_value = "0")]
@@ -58,8 +58,10 @@ pub fn request(args: Args, stdin_is_value: bool) -> Result<PutRequest, Failure> 
 }
 
 pub fn lease_id(text: &str) -> Result<i64, Failure> {
-    i64::from_str_radix(text, 16)
-        .map_err(|error| Failure::bad_args(format!("bad lease ID ({error}), expecting ID in Hex")))
+    i64::from_str_radix(text, 16).map_err(|_| {
+        let cause = format!("strconv.ParseInt: parsing {text:?}: invalid syntax");
+        Failure::bad_args(format!("bad lease ID ({cause}), expecting ID in Hex"))
+    })
 }
 
 fn read_stdin() -> Result<Vec<u8>, Failure> {

@@ -44,8 +44,6 @@ pub const WATCH_RESPONSE_BYTES: usize = 512 << 10;
 pub const PROGRESS_NOTIFY_INTERVAL: Duration = Duration::from_secs(10 * 60);
 pub const PROGRESS_NOTIFY_JITTER_PERCENT: u64 = 10;
 
-/// The longest lease, in seconds. etcd's value.
-pub const MAX_LEASE_TTL_SECONDS: i64 = 9_000_000_000;
 /// A new leader spreads leases so that no more than this many expire in one second: three quarters of the revoke rate.
 pub const LEASE_EXPIRIES_PER_SECOND: usize = 750;
 /// An expired lease is offered again after this long if it has not been revoked. etcd's value.

@@ -178,15 +178,13 @@ proptest! {
         let backend: Arc<dyn Backend> = Arc::new(MemoryBackend::new());
         let (mut applier, mut mvcc) = open(&backend);
         let mut model = Model { history: BTreeMap::from([(1, Rows::new())]), compacted: -1 };
-        let mut log_index = 0;
-        for chunk in steps.chunks(batch) {
+        for (log_index, chunk) in (1..).zip(steps.chunks(batch)) {
             let mut commands = Vec::new();
             for step in chunk {
                 let op = op(step, model.now().0);
                 imitate(&mut model, step);
                 commands.push(Command { op, ..Command::default() });
             }
-            log_index += 1;
             let position = AppliedPosition { log_index, log_id: Bytes::new(), membership: None };
             applier.apply(&[(position, CommandBatch { commands })]).expect("applies");
             if chunk.iter().any(|step| matches!(step, Step::Reopen)) {

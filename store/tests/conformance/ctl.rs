@@ -6,6 +6,16 @@ use std::process::{Command, Stdio};
 
 /// Arguments, and stdin after `<<`. `{}` is the id of the lease that the last `lease grant` made.
 const COMMANDS: &[&str] = &[
+    "member list",
+    "member list -w json",
+    "member list -w table",
+    "member list -w fields",
+    "endpoint status",
+    "endpoint status -w json",
+    "endpoint status -w table",
+    "endpoint status -w fields",
+    "endpoint health -w json",
+    "endpoint health --cluster",
     "put a 1",
     "put a 2 --prev-kv",
     "put b 1 -w json",
@@ -70,16 +80,6 @@ const COMMANDS: &[&str] = &[
     "get a --rev 2",
     "watch a --rev 2",
     "watch a --rev 2 -w json",
-    "member list",
-    "member list -w json",
-    "member list -w table",
-    "member list -w fields",
-    "endpoint status",
-    "endpoint status -w json",
-    "endpoint status -w table",
-    "endpoint status -w fields",
-    "endpoint health -w json",
-    "endpoint health --cluster",
 ];
 
 /// One tool on one server.
@@ -135,7 +135,7 @@ impl Tool<'_> {
             .collect::<Vec<_>>()
             .join("\n");
         let code = output.status.code();
-        normal(&format!("{stdout}{errors}\nexit {code:?}"), self.endpoint)
+        normal(&format!("{stdout}{errors}\nexit {code:?}"))
     }
 }
 
@@ -144,10 +144,8 @@ fn is_for_people(line: &str) -> bool {
     !line.starts_with('{')
 }
 
-/// Numbers of seven digits and more are ids, sizes or times; runs of sixteen hex digits are leases and members.
-fn normal(text: &str, endpoint: &str) -> String {
-    let port = endpoint.rsplit(':').next().expect("an endpoint has a port");
-    let text = text.replace(port, "PORT");
+/// Long numbers are ids, ports and sizes; sixteen hex digits are a lease or a member; then there are times.
+fn normal(text: &str) -> String {
     let mut out = String::new();
     let mut word = String::new();
     for c in text.chars().chain(['\0']) {
@@ -166,9 +164,10 @@ fn normal(text: &str, endpoint: &str) -> String {
 
 fn normal_word(word: &str) -> String {
     let hex = word.len() >= 14 && word.chars().all(|c| c.is_ascii_hexdigit());
-    let long = word.len() >= 7 && word.chars().all(|c| c.is_ascii_digit());
-    let time =
-        ["ms", "µs"].iter().any(|unit| word.strip_suffix(unit).is_some_and(|n| n.parse::<f64>().is_ok()));
+    let long = word.len() >= 4 && word.chars().all(|c| c.is_ascii_digit());
+    let time = ["ms", "µs", "s"]
+        .iter()
+        .any(|unit| word.strip_suffix(unit).is_some_and(|n| n.parse::<f64>().is_ok()));
     if hex || long {
         "ID".into()
     } else if time {
