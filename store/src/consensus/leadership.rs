@@ -1,7 +1,8 @@
 //! Tells the rest of the member who leads and who belongs to the cluster, as raft learns it.
 //!
-//! A leader that has not heard from a majority for an election timeout is told to lead no longer (check-quorum): raft
-//! itself lets it wait for the others to come back, but its clients must not be kept waiting.
+//! A leader that has not heard from a majority for an election timeout is told to lead no longer (check-quorum), and a
+//! follower that has not heard from its leader, that there is none: raft itself lets them wait for the others to come
+//! back, but their clients must not be kept waiting.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +38,7 @@ impl Herald {
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let (mut leadership, members) = read(&server.borrow_watched());
-            if leadership.is_leader && self.is_cut_off() {
+            if leadership.leader.is_some() && self.is_cut_off(leadership.is_leader, members.len()).await {
                 leadership = Leadership { leader: None, is_leader: false, ..leadership };
             }
             self.tell(leadership, members);
@@ -60,12 +61,19 @@ impl Herald {
     }
 
     /// A quarter more than an election timeout, since a heartbeat may just be under way.
-    fn is_cut_off(&self) -> bool {
-        let metrics = self.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        let alone = metrics.membership_config.membership().voter_ids().count() <= 1;
-        let silence = metrics.last_quorum_acked.as_ref().map(|acked| acked.elapsed());
-        !alone && silence.is_some_and(|silence| silence > self.election_timeout * 5 / 4)
+    async fn is_cut_off(&self, is_leader: bool, member_count: usize) -> bool {
+        let heard = if member_count <= 1 {
+            None
+        } else if is_leader {
+            let metrics = self.raft.metrics();
+            let metrics = metrics.borrow_watched();
+            metrics.last_quorum_acked.as_ref().map(|acked| acked.elapsed())
+        } else {
+            // Every message of a leader renews the vote for it.
+            let renewed = self.raft.with_raft_state(|state| state.vote_last_modified()).await;
+            renewed.ok().flatten().map(|renewed| renewed.elapsed())
+        };
+        heard.is_some_and(|silence| silence > self.election_timeout * 5 / 4)
     }
 
     fn tell(&self, leadership: Leadership, members: Members) {
