@@ -60,7 +60,7 @@ pub fn deleted_namespace_goes(cluster: &mut Cluster) -> Result<()> {
             output.contains("serviceaccount/default")
         })
         .context("a fresh namespace")?;
-    cluster.kubectl_ok(&["create", "deployment", "busy", "-n", "short", "--image=balsa.local/busybox:latest", "--", "sleep", "1000"])?;
+    cluster.kubectl_ok(&["create", "deployment", "busy", "-n", "short", "--image=balsa.local/busybox:1", "--", "sleep", "1000"])?;
     cluster.kubectl_ok(&["create", "configmap", "data", "-n", "short", "--from-literal=a=b"])?;
     cluster.kubectl_ok(&["wait", "-n", "short", "--for=condition=Available", "deployment/busy", "--timeout=60s"])?;
     cluster.kubectl_ok(&["delete", "namespace", "short", "--timeout=90s"])?;

@@ -49,7 +49,7 @@ const REFUSALS: &[Refusal] = &[
     Refusal(&[], "/api/v1/namespaces/default/nosuchkinds", 404, "NotFound", "the server could not find the requested resource"),
     Refusal(&[], "/apis/nosuch.group/v1/things", 404, "NotFound", "the server could not find the requested resource"),
     Refusal(&[], "/api/v1/namespaces/default/configmaps/absent", 404, "NotFound", "configmaps \"absent\" not found"),
-    Refusal(&["-X", "POST", "-H", JSON, "-d", r#"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"x"}}"#], CONFIGMAPS, 400, "BadRequest", "does not match the expected"),
+    Refusal(&["-X", "POST", "-H", JSON, "-d", r#"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"x"}}"#], CONFIGMAPS, 400, "BadRequest", "cannot be handled as a ConfigMap"),
     Refusal(&["-X", "POST", "-H", JSON, "-d", r#"{"metadata":{"name":"x"},"data":{"a":1}}"#], CONFIGMAPS, 400, "BadRequest", "cannot unmarshal number into Go struct field ConfigMap.data of type string"),
     Refusal(&["-X", "POST", "-H", JSON, "-d", r#"{"metadata":{"name":"x"},"extra":1}"#], "/api/v1/namespaces/default/configmaps?fieldValidation=Strict", 400, "BadRequest", "strict decoding error: unknown field \"extra\""),
     Refusal(&["-X", "POST", "-H", JSON, "-d", r#"{"metadata":{"name":"Not_Valid"}}"#], CONFIGMAPS, 422, "Invalid", "ConfigMap \"Not_Valid\" is invalid: metadata.name: Invalid value: \"Not_Valid\": a lowercase RFC 1123 subdomain must consist of"),

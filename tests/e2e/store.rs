@@ -36,7 +36,9 @@ impl Members {
         for process in &mut processes {
             process.wait_for_log(SERVING, Duration::from_secs(20))?;
         }
-        let endpoints = (0..count).map(client).collect::<Vec<_>>().join(",");
+        // Without a scheme: etcdctl 3.4 would put `http://…` into the `:authority` of `endpoint status` (docs/divergence.md).
+        let endpoint = |number: u16| format!("127.0.0.1:{}", base_port + 2 * number);
+        let endpoints = (0..count).map(endpoint).collect::<Vec<_>>().join(",");
         Ok(Self { processes, endpoints, dir })
     }
 

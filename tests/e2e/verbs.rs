@@ -19,7 +19,7 @@ const ROWS: &[Row] = &[
     Row(&["get", "deployment", "hello", "-o", "yaml"], &["apiVersion: apps/v1", "kind: Deployment", "readyReplicas: 3", "revisionHistoryLimit: 10"]),
     Row(&["get", "all"], &["pod/hello-", "service/hello", "service/kubernetes", "deployment.apps/hello", "replicaset.apps/hello-"]),
     Row(&["describe", "deployment", "hello"], &["StrategyType:           RollingUpdate", "3 desired | 3 updated | 3 total | 3 available | 0 unavailable", "ScalingReplicaSet"]),
-    Row(&["describe", "pods", "-l", "app=hello"], &["Successfully assigned default/hello-", "Started container web", "Ready             True"]),
+    Row(&["describe", "pods", "-l", "app=hello"], &["Successfully assigned default/hello-", "Container started", "Ready             True"]),
     Row(&["describe", "service", "hello"], &["NodePort:                 http  30080/TCP", "Endpoints:"]),
     Row(&["describe", "node", "node-1"], &["Kubelet", "Allocated resources", "PodCIDR:"]),
     Row(&["explain", "deployment.spec.strategy"], &["GROUP:      apps", "KIND:       Deployment", "rollingUpdate"]),
