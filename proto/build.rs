@@ -17,7 +17,8 @@ const ROOTS: &[&str] = &[
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let include = Path::new("proto");
     println!("cargo:rerun-if-changed=proto");
-    let roots: Vec<PathBuf> = ROOTS.iter().map(|root| include.join(root)).filter(|path| path.exists()).collect();
+    let roots: Vec<PathBuf> =
+        ROOTS.iter().map(|root| include.join(root)).filter(|path| path.exists()).collect();
     let descriptors = protox::compile(roots, [include])?;
     tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;
     Ok(())

@@ -26,16 +26,21 @@ pub struct Args {
 }
 
 pub async fn run(args: &Args) -> Result<()> {
-    ensure!(nix::unistd::geteuid().is_root(), "balsa down ends containers and networks, which needs root: run it with sudo");
+    ensure!(
+        nix::unistd::geteuid().is_root(),
+        "balsa down ends containers and networks, which needs root: run it with sudo"
+    );
     let layout = Layout::under(&args.data_dir)?;
     ensure!(layout.is_ours(), "{} was not made by balsa up: nothing was done", layout.data_dir.display());
     stop_process(&layout.pid_file()).await?;
     let node = balsa_nodeagent::Config::in_data_dir(&layout.runtime_dir());
     let node = balsa_nodeagent::Config { root_dir: layout.node_dir(), ..node };
-    let removed = balsa_nodeagent::teardown::run(&node).await.context("take the node's containers and network away")?;
+    let removed =
+        balsa_nodeagent::teardown::run(&node).await.context("take the node's containers and network away")?;
     println!("{removed} pods removed");
     if args.wipe {
-        std::fs::remove_dir_all(&layout.data_dir).with_context(|| format!("remove {}", layout.data_dir.display()))?;
+        std::fs::remove_dir_all(&layout.data_dir)
+            .with_context(|| format!("remove {}", layout.data_dir.display()))?;
         println!("{} removed", layout.data_dir.display());
     }
     Ok(())

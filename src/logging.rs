@@ -25,7 +25,8 @@ pub fn init_json(level: &str) {
 
 /// Plain lines. `RUST_LOG` wins over `level`.
 pub fn init_for_people(level: &str) {
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter(level)).with_writer(std::io::stderr).finish();
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter(level)).with_writer(std::io::stderr).finish();
     install(subscriber);
 }
 

@@ -87,12 +87,16 @@ async fn run(verb: Verb) -> Result<()> {
         Verb::Controllers(args) => {
             logging::init_json("info");
             shutdown::on_signal(&shutdown)?;
-            balsa_controllers::run_controllers(args.into_config()?, unobserved(), shutdown).await.map_err(Into::into)
+            balsa_controllers::run_controllers(args.into_config()?, unobserved(), shutdown)
+                .await
+                .map_err(Into::into)
         }
         Verb::Scheduler(args) => {
             logging::init_json("info");
             shutdown::on_signal(&shutdown)?;
-            balsa_controllers::run_scheduler(args.into_config()?, unobserved(), shutdown).await.map_err(Into::into)
+            balsa_controllers::run_scheduler(args.into_config()?, unobserved(), shutdown)
+                .await
+                .map_err(Into::into)
         }
         Verb::Nodeagent(args) => {
             logging::init_json("info");

@@ -35,15 +35,31 @@ fn arrows_between_crates_go_one_way() {
 #[test]
 fn every_path_in_architecture_exists() {
     let text = read(&Path::new(ROOT).join("ARCHITECTURE.md"));
-    let named: BTreeSet<&str> = text.split('`').skip(1).step_by(2).filter(|word| looks_like_a_path(word)).collect();
-    assert!(named.len() > 30, "ARCHITECTURE.md names only {} paths: is the test reading it right?", named.len());
+    let named: BTreeSet<&str> =
+        text.split('`').skip(1).step_by(2).filter(|word| looks_like_a_path(word)).collect();
+    assert!(
+        named.len() > 30,
+        "ARCHITECTURE.md names only {} paths: is the test reading it right?",
+        named.len()
+    );
     let missing: Vec<_> = named.into_iter().filter(|path| !Path::new(ROOT).join(path).exists()).collect();
     assert!(missing.is_empty(), "ARCHITECTURE.md names what is not there: {missing:?}");
 }
 
 fn looks_like_a_path(word: &str) -> bool {
     let first = word.split('/').next().unwrap_or_default();
-    let rooms = ["proto", "store", "apiserver", "controllers", "nodeagent", "chaos-tests", "src", "tests", "docs", "examples"];
+    let rooms = [
+        "proto",
+        "store",
+        "apiserver",
+        "controllers",
+        "nodeagent",
+        "chaos-tests",
+        "src",
+        "tests",
+        "docs",
+        "examples",
+    ];
     word.contains('/') && rooms.contains(&first) && !word.contains(['*', '{', ' ', '<'])
 }
 
@@ -65,7 +81,9 @@ fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open: Vec<PathBuf> = rooms.iter().map(|room| Path::new(ROOT).join(room)).collect();
     while let Some(folder) = open.pop() {
-        for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("list {}: {error}", folder.display())) {
+        for entry in
+            fs::read_dir(&folder).unwrap_or_else(|error| panic!("list {}: {error}", folder.display()))
+        {
             let path = entry.expect("an entry of a folder that was just listed").path();
             if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
                 open.push(path);

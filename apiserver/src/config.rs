@@ -33,7 +33,11 @@ pub struct Config {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("cannot read {}", path.display())]
-    Read { path: PathBuf, #[source] source: std::io::Error },
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("{flag}: {value:?} is not {expected}")]
     Value { flag: &'static str, value: String, expected: &'static str },
     #[error("--authorization-mode={0} is not supported: it must be Node,RBAC")]
@@ -49,7 +53,8 @@ impl Args {
         check_modes(&self.authorization_mode)?;
         let service_range = self.service_range()?;
         let node_ports = port_range(&self.service_node_port_range)?;
-        let advertise_address = self.advertise_address.unwrap_or_else(|| reachable_address(self.bind_address));
+        let advertise_address =
+            self.advertise_address.unwrap_or_else(|| reachable_address(self.bind_address));
         // Certificates of our own are made only if a file is not given.
         let own = OnceCell::new();
         let pki = || match own.get() {

@@ -27,7 +27,11 @@ impl GroupResource {
 
 impl fmt::Display for GroupResource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.group.is_empty() { f.write_str(&self.resource) } else { write!(f, "{}.{}", self.resource, self.group) }
+        if self.group.is_empty() {
+            f.write_str(&self.resource)
+        } else {
+            write!(f, "{}.{}", self.resource, self.group)
+        }
     }
 }
 
@@ -46,7 +50,11 @@ impl GroupKind {
 
 impl fmt::Display for GroupKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.group.is_empty() { f.write_str(&self.kind) } else { write!(f, "{}.{}", self.kind, self.group) }
+        if self.group.is_empty() {
+            f.write_str(&self.kind)
+        } else {
+            write!(f, "{}.{}", self.kind, self.group)
+        }
     }
 }
 
@@ -211,7 +219,8 @@ impl ApiError {
 
     /// The optimistic lock failed.
     pub fn modified(resource: &GroupResource, name: &str) -> Self {
-        let message = "the object has been modified; please apply your changes to the latest version and try again";
+        let message =
+            "the object has been modified; please apply your changes to the latest version and try again";
         Self::conflict(resource, name, message)
     }
 
@@ -296,7 +305,8 @@ impl ApiError {
             message: "Too large resource version".into(),
             field: String::new(),
         };
-        let details = StatusDetails { causes: vec![cause], retry_after_seconds: Some(1), ..Default::default() };
+        let details =
+            StatusDetails { causes: vec![cause], retry_after_seconds: Some(1), ..Default::default() };
         let message = format!("Timeout: Too large resource version: {asked}, current: {current}");
         Self::new(504, "Timeout", message, Some(details))
     }

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 /// Largest request body; the stock limit (3 MiB).
 pub const REQUEST_BODY_BYTES: usize = 3 * 1024 * 1024;
+/// What is read of the body of a refused request, so that the refusal arrives: twice the largest body.
+pub const DRAINED_BODY_BYTES: usize = 2 * REQUEST_BODY_BYTES;
+/// How long that may take.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Largest object in storage: etcd refuses requests above 1.5 MiB.
 pub const STORED_OBJECT_BYTES: usize = 1_572_864;
 /// Answers above this are compressed when the client accepts gzip; stock threshold.

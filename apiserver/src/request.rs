@@ -196,7 +196,11 @@ mod tests {
         check("GET", "/api/v1/namespaces/a/pods/p", "get /v1 ns=a pods p");
         check("GET", "/api/v1/namespaces/a/pods/p/log", "get /v1 ns=a pods p log");
         check("POST", "/apis/apps/v1/namespaces/a/deployments", "create apps/v1 ns=a deployments");
-        check("DELETE", "/apis/apps/v1/namespaces/a/deployments", "deletecollection apps/v1 ns=a deployments");
+        check(
+            "DELETE",
+            "/apis/apps/v1/namespaces/a/deployments",
+            "deletecollection apps/v1 ns=a deployments",
+        );
         check("GET", "/api/v1/namespaces/a", "get /v1 ns=a namespaces a");
         check("PUT", "/api/v1/namespaces/a/finalize", "update /v1 ns=a namespaces a finalize");
         check("GET", "/api/v1/namespaces", "list /v1 ns= namespaces");

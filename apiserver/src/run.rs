@@ -37,11 +37,19 @@ pub enum Error {
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error("cannot listen on {address}")]
-    Listen { address: SocketAddr, #[source] source: std::io::Error },
+    Listen {
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
 }
 
 /// Serves until `shutdown`; `ready` fires when requests are answered and the first objects exist.
-pub async fn run(config: Config, ready: oneshot::Sender<()>, shutdown: CancellationToken) -> Result<(), Error> {
+pub async fn run(
+    config: Config,
+    ready: oneshot::Sender<()>,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
     let store = Store::connect(&config.etcd)?;
     let cache = Cache::new(kinds::all());
     let acceptor = TlsAcceptor::from(server_config(

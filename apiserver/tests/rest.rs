@@ -109,9 +109,11 @@ async fn every_patch_type_works() {
     assert_eq!(merged["spec"]["replicas"], 3);
     assert_eq!(merged["metadata"]["generation"], 2);
 
-    let sidecar = json!({ "spec": { "template": { "spec": { "containers": [{ "name": "side", "image": "b" }] } } } });
+    let sidecar =
+        json!({ "spec": { "template": { "spec": { "containers": [{ "name": "side", "image": "b" }] } } } });
     let strategic = admin.patch(&path, STRATEGIC, &sidecar).await.ok();
-    let containers = strategic["spec"]["template"]["spec"]["containers"].as_array().expect("containers").len();
+    let containers =
+        strategic["spec"]["template"]["spec"]["containers"].as_array().expect("containers").len();
     assert_eq!(containers, 2);
 
     let steps = json!([{ "op": "replace", "path": "/spec/replicas", "value": 4 }]);
@@ -121,10 +123,12 @@ async fn every_patch_type_works() {
     let scale = admin.get(&format!("{path}/scale")).await.ok();
     assert_eq!((&scale["kind"], &scale["spec"]["replicas"]), (&json!("Scale"), &json!(4)));
     assert_eq!(scale["status"]["selector"], "app=web");
-    let scaled = admin.patch(&format!("{path}/scale"), MERGE, &json!({ "spec": { "replicas": 1 } })).await.ok();
+    let scaled =
+        admin.patch(&format!("{path}/scale"), MERGE, &json!({ "spec": { "replicas": 1 } })).await.ok();
     assert_eq!(scaled["spec"]["replicas"], 1);
 
-    let status = admin.patch(&format!("{path}/status"), MERGE, &json!({ "status": { "replicas": 7 } })).await.ok();
+    let status =
+        admin.patch(&format!("{path}/status"), MERGE, &json!({ "status": { "replicas": 7 } })).await.ok();
     assert_eq!(status["status"]["replicas"], 7);
     assert_eq!(status["spec"]["replicas"], 1);
 
@@ -137,7 +141,11 @@ async fn every_patch_type_works() {
     let mut other = applied.clone();
     other["data"]["k"] = json!("w");
     let conflict = admin.patch(&format!("{target}?fieldManager=b"), apply, &other).await;
-    assert!(conflict.failure().starts_with("409 Conflict: Apply failed with 1 conflict"), "{}", conflict.failure());
+    assert!(
+        conflict.failure().starts_with("409 Conflict: Apply failed with 1 conflict"),
+        "{}",
+        conflict.failure()
+    );
     let forced = admin.patch(&format!("{target}?fieldManager=b&force=true"), apply, &other).await.ok();
     assert_eq!(forced["data"]["k"], "w");
 }
@@ -195,7 +203,10 @@ async fn watches_resume_select_and_expire() {
     let labelled = json!({ "metadata": { "labels": { "a": "b" } } });
     let one = admin.patch(&format!("{MAPS}/one"), MERGE, &labelled).await.ok();
     admin.patch(&format!("{MAPS}/one"), MERGE, &json!({ "data": { "z": "1" } })).await.ok();
-    admin.patch(&format!("{MAPS}/one"), MERGE, &json!({ "metadata": { "labels": { "a": null } } })).await.ok();
+    admin
+        .patch(&format!("{MAPS}/one"), MERGE, &json!({ "metadata": { "labels": { "a": null } } }))
+        .await
+        .ok();
     assert_eq!(watch.line().await, "ADDED one");
     assert_eq!(watch.line().await, "MODIFIED one");
     let left = watch.next().await.expect("an event");
@@ -209,7 +220,9 @@ async fn watches_resume_select_and_expire() {
     admin.delete(&format!("{MAPS}/one"), &json!({})).await.ok();
     assert_eq!(watch.line().await, "DELETED one");
 
-    let initial = format!("{MAPS}?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true");
+    let initial = format!(
+        "{MAPS}?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+    );
     admin.post(MAPS, &config_map("two", json!({}))).await.ok();
     let mut watch = admin.watch(&initial).await;
     let mut seen = Vec::new();
@@ -281,7 +294,11 @@ async fn errors_are_the_stock_ones() {
     assert_eq!(warned.code, 201);
     assert_eq!(warned.headers["warning"], "299 - \"unknown field \\\"dta\\\"\"");
     let strict = admin.post(&format!("{MAPS}?fieldValidation=Strict"), &unknown).await;
-    assert!(strict.failure().contains("strict decoding error: unknown field \"dta\""), "{}", strict.failure());
+    assert!(
+        strict.failure().contains("strict decoding error: unknown field \"dta\""),
+        "{}",
+        strict.failure()
+    );
     let elsewhere = admin.post("/api/v1/namespaces/missing/configmaps", &config_map("x", json!({}))).await;
     assert_eq!(elsewhere.failure(), "404 NotFound: namespaces \"missing\" not found");
 }

@@ -91,7 +91,8 @@ impl Args {
             config.client = Some(ClientConfig::from_kubeconfig(path, USER_AGENT)?);
         }
         if config.client.is_none() && config.static_pod_dir.is_none() {
-            let sentence = "nothing to run: give --kubeconfig to join a cluster, or --pod-manifest-path for static pods";
+            let sentence =
+                "nothing to run: give --kubeconfig to join a cluster, or --pod-manifest-path for static pods";
             return Err(Error::Flag(sentence.to_owned()));
         }
         Ok(config)
@@ -160,7 +161,6 @@ fn parse_taint(text: &str) -> Result<Taint, Error> {
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     std::fs::read(path).map_err(|source| Error::Read { path: path.to_path_buf(), source })
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -9,9 +9,17 @@ pub enum Error {
     #[error("{0}")]
     Flag(String),
     #[error("read {}", path.display())]
-    Read { path: PathBuf, #[source] source: std::io::Error },
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("create {}", path.display())]
-    Create { path: PathBuf, #[source] source: std::io::Error },
+    Create {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("parse {}: {message}", path.display())]
     Parse { path: PathBuf, message: String },
     #[error("kubeconfig")]
@@ -21,7 +29,11 @@ pub enum Error {
     #[error("containerd")]
     Containerd(#[from] crate::runtime::containerd::Error),
     #[error("no container runtime answers at {}", endpoint.display())]
-    Runtime { endpoint: PathBuf, #[source] source: crate::runtime::Error },
+    Runtime {
+        endpoint: PathBuf,
+        #[source]
+        source: crate::runtime::Error,
+    },
     #[error("the node agent's own API")]
     Serve(#[from] crate::serve::Error),
     #[error("services of the cluster")]

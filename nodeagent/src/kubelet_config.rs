@@ -46,7 +46,8 @@ fn apply_field(name: &str, value: &Value, config: &mut Config) -> Result<(), Str
         }
         "port" => config.listen.set_port(typed(name, value)?),
         "tlsCertFile" | "tlsPrivateKeyFile" => {
-            let content = read(Path::new(&typed::<String>(name, value)?)).map_err(|error| error.to_string())?;
+            let content =
+                read(Path::new(&typed::<String>(name, value)?)).map_err(|error| error.to_string())?;
             let pair = config.serving_pem.get_or_insert_default();
             if name == "tlsCertFile" { pair.0 = content } else { pair.1 = content }
         }
@@ -72,7 +73,11 @@ fn apply_field(name: &str, value: &Value, config: &mut Config) -> Result<(), Str
         "failSwapOn" if value == false => {}
         "enforceNodeAllocatable" if value == &serde_json::json!(["none"]) => {}
         _ if is_default(value) => {}
-        _ => return Err(format!("field {name} is not supported by this node agent; remove it or set it to its zero value")),
+        _ => {
+            return Err(format!(
+                "field {name} is not supported by this node agent; remove it or set it to its zero value"
+            ));
+        }
     }
     Ok(())
 }
@@ -116,7 +121,9 @@ fn reserve(name: &str, value: &Value, config: &mut Config) -> Result<(), String>
 /// Certificates of the client CA are the one way in; anonymous access stays off and bearer tokens are refused.
 fn apply_authentication(value: &Value, config: &mut Config) -> Result<(), String> {
     if value["anonymous"]["enabled"] == true {
-        return Err("authentication.anonymous.enabled: anonymous access to the node agent is not offered".to_owned());
+        return Err(
+            "authentication.anonymous.enabled: anonymous access to the node agent is not offered".to_owned()
+        );
     }
     if let Some(path) = value["x509"]["clientCAFile"].as_str().filter(|path| !path.is_empty()) {
         config.client_ca_pem = Some(read(Path::new(path)).map_err(|error| error.to_string())?);

@@ -35,8 +35,7 @@ pub const PARALLEL_STARTS: usize = 16;
 pub const PARALLEL_PULLS: usize = 3;
 
 /// Crash loop: first pause, longest pause (KEP-4603 keeps 5 min as the default), and the calm after which it starts over.
-pub const CRASH_LOOP: Backoff =
-    Backoff { first: Duration::from_secs(10), longest: Duration::from_secs(300) };
+pub const CRASH_LOOP: Backoff = Backoff { first: Duration::from_secs(10), longest: Duration::from_secs(300) };
 /// Image pull failures use the same curve in the stock kubelet.
 pub const IMAGE_PULL_BACKOFF: Backoff =
     Backoff { first: Duration::from_secs(10), longest: Duration::from_secs(300) };

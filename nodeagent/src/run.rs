@@ -89,10 +89,10 @@ async fn run_on(
     for path in [&config.root_dir, &config.pod_logs_dir] {
         std::fs::create_dir_all(path).map_err(|source| Error::Create { path: path.clone(), source })?;
     }
-    let version = runtime.version().await.map_err(|source| Error::Runtime {
-        endpoint: config.root_dir.clone(),
-        source,
-    })?;
+    let version = runtime
+        .version()
+        .await
+        .map_err(|source| Error::Runtime { endpoint: config.root_dir.clone(), source })?;
     let tasks = TaskTracker::new();
     let (link, changes) = start_link(&config, &tasks, &shutdown).await?;
     let (events, poster) = event::recorder(link.clone(), &config.node_name);
@@ -147,7 +147,8 @@ async fn run_on(
     }
     tasks.close();
     tokio::select! {
-        Ok(_) = node_ready.wait_for(|is_ready| *is_ready) => {
+        // The guard that `wait_for` answers with must not live across an await.
+        Ok(()) = async { node_ready.wait_for(|is_ready| *is_ready).await.map(drop) } => {
             info!(node = %config.node_name, "node agent ready");
             // Whoever started us may not want to know.
             ready.send(()).ok();

@@ -66,7 +66,10 @@ impl Agent {
             paths,
             dns: ClusterDns::default(),
             node,
-            node_side: NodeSide { host_ips: vec!["127.0.0.1".to_owned()], runtime_name: "containerd".to_owned() },
+            node_side: NodeSide {
+                host_ips: vec!["127.0.0.1".to_owned()],
+                runtime_name: "containerd".to_owned(),
+            },
             resources: NodeResources { memory_bytes: 1 << 30, enforces_cpu_quota: true },
             cgroups: Hierarchy::detect(),
             network_problem,
@@ -127,7 +130,8 @@ fn phase(link: &FakeLink, name: &str) -> Option<String> {
 }
 
 async fn ids(runtime: &dyn Runtime, uid: &str) -> Vec<String> {
-    let mut ids: Vec<String> = runtime.list_containers(Some(uid)).await.unwrap().into_iter().map(|c| c.id).collect();
+    let mut ids: Vec<String> =
+        runtime.list_containers(Some(uid)).await.unwrap().into_iter().map(|c| c.id).collect();
     ids.sort();
     ids
 }
@@ -159,7 +163,10 @@ async fn pods_run_and_survive_the_agent_and_containerd() {
     })
     .await;
     let reasons = link.event_reasons();
-    assert!(["Pulled", "Created", "Started"].iter().all(|r| reasons.iter().any(|have| have == r)), "{reasons:?}");
+    assert!(
+        ["Pulled", "Created", "Started"].iter().all(|r| reasons.iter().any(|have| have == r)),
+        "{reasons:?}"
+    );
 
     // Thirty pods on two cores.
     let started = Instant::now();
@@ -181,7 +188,8 @@ async fn pods_run_and_survive_the_agent_and_containerd() {
     // A live change of the ConfigMap reaches the file.
     link.put_config_map("settings", &[("color", "blue")]);
     let file = folder.path().join("kubelet/pods/uid-one/volumes/kubernetes.io~configmap/settings/color");
-    eventually("the changed file", async || (std::fs::read_to_string(&file).ok()? == "blue").then_some(())).await;
+    eventually("the changed file", async || (std::fs::read_to_string(&file).ok()? == "blue").then_some(()))
+        .await;
 
     // The agent and containerd stop and start: the same container.
     let before = ids(runtime.as_ref(), "uid-one").await;
@@ -191,7 +199,8 @@ async fn pods_run_and_survive_the_agent_and_containerd() {
     let runtime: Arc<dyn Runtime> = Arc::new(Cri::new(&containerd.socket()));
     let agent = Agent::start(folder.path(), runtime.clone(), link.restarted());
     eventually("the agent looked again", async || (link.restarts_synced() > 0).then_some(())).await;
-    eventually("a look at the runtime", async || (link.status("one")?["phase"] == "Running").then_some(())).await;
+    eventually("a look at the runtime", async || (link.status("one")?["phase"] == "Running").then_some(()))
+        .await;
     assert_eq!(ids(runtime.as_ref(), "uid-one").await, before, "adopted, not started again");
 
     // A container that dies is started again; a deleted pod goes with everything.

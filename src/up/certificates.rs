@@ -19,7 +19,8 @@ pub fn ensure(settings: &Settings) -> Result<()> {
         cluster_domain: CLUSTER_DOMAIN.to_owned(),
         extra_sans: Vec::new(),
     };
-    let pki = Pki::ensure(&settings.layout.pki_dir(), &options).context("prepare the cluster's certificates")?;
+    let pki =
+        Pki::ensure(&settings.layout.pki_dir(), &options).context("prepare the cluster's certificates")?;
     let loopback = ["localhost".to_owned(), "127.0.0.1".to_owned()];
     pki.ensure_store(&settings.node_name, &loopback).context("prepare the store's certificates")?;
     let node_sans = [settings.node_name.clone(), settings.node_ip.to_string(), "127.0.0.1".to_owned()];

@@ -102,7 +102,8 @@ impl Line {
 
     fn parse<A: Args + FromArgMatches>(self) -> Result<A> {
         let command = A::augment_args(clap::Command::new("balsa").no_binary_name(true));
-        let matches = command.try_get_matches_from(self.0).context("a flag of balsa up that its part refuses")?;
+        let matches =
+            command.try_get_matches_from(self.0).context("a flag of balsa up that its part refuses")?;
         A::from_arg_matches(&matches).context("a flag of balsa up that its part refuses")
     }
 }

@@ -30,7 +30,12 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> Result<()> {
     let _lock = lock::DataDirLock::acquire(&settings.layout)?;
     note_process(&settings).context("write the pid file")?;
     certificates::ensure(&settings)?;
-    println!("balsa {}: node {}, data in {}", env!("CARGO_PKG_VERSION"), settings.node_name, settings.layout.data_dir.display());
+    println!(
+        "balsa {}: node {}, data in {}",
+        env!("CARGO_PKG_VERSION"),
+        settings.node_name,
+        settings.layout.data_dir.display()
+    );
 
     let mut parts = Parts::new(started, shutdown.clone());
     let result = start(&settings, &mut parts, started).await;
@@ -57,11 +62,12 @@ async fn start(settings: &Settings, parts: &mut Parts, started: Instant) -> Resu
     parts.wait(ready, Part::Apiserver, &settings.server_url()).await?;
 
     let controllers = flags::controllers(settings)?;
-    let controllers =
-        parts.start(Part::Controllers, |ready, token| balsa_controllers::run_controllers(controllers, ready, token));
+    let controllers = parts.start(Part::Controllers, |ready, token| {
+        balsa_controllers::run_controllers(controllers, ready, token)
+    });
     let scheduler = flags::scheduler(settings)?;
-    let scheduler =
-        parts.start(Part::Scheduler, |ready, token| balsa_controllers::run_scheduler(scheduler, ready, token));
+    let scheduler = parts
+        .start(Part::Scheduler, |ready, token| balsa_controllers::run_scheduler(scheduler, ready, token));
     parts.wait(controllers, Part::Controllers, "").await?;
     parts.wait(scheduler, Part::Scheduler, "").await?;
     // The node agent is ready when its Node is.

@@ -76,7 +76,11 @@ impl Parts {
     pub async fn wait(&mut self, ready: oneshot::Receiver<()>, part: Part, address: &str) -> Result<()> {
         match self.unless_ended(async { ready.await.context("the part ended before it was ready") }).await {
             Ok(Some(())) => {
-                println!("  {:<12} ready after {:.2} s  {address}", part.to_string(), self.started.elapsed().as_secs_f64());
+                println!(
+                    "  {:<12} ready after {:.2} s  {address}",
+                    part.to_string(),
+                    self.started.elapsed().as_secs_f64()
+                );
                 Ok(())
             }
             Ok(None) => Ok(()),

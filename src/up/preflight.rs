@@ -57,8 +57,12 @@ fn cni_plugins() -> Result<()> {
 }
 
 fn cgroups() -> Result<()> {
-    let mounted = Path::new("/sys/fs/cgroup/cgroup.controllers").exists() || Path::new("/sys/fs/cgroup/memory").is_dir();
-    ensure!(mounted, "no cgroups are mounted at /sys/fs/cgroup (neither v2 nor v1 with the memory controller): mount them");
+    let mounted = Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+        || Path::new("/sys/fs/cgroup/memory").is_dir();
+    ensure!(
+        mounted,
+        "no cgroups are mounted at /sys/fs/cgroup (neither v2 nor v1 with the memory controller): mount them"
+    );
     Ok(())
 }
 
@@ -67,7 +71,10 @@ fn nftables() -> Result<()> {
     let output = std::process::Command::new("nft").args(["list", "tables"]).output();
     match output {
         Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => bail!("nftables do not work here: nft list tables: {}", String::from_utf8_lossy(&output.stderr).trim()),
+        Ok(output) => bail!(
+            "nftables do not work here: nft list tables: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        ),
         Err(error) => bail!("nftables do not work here: nft: {error}"),
     }
 }
@@ -85,7 +92,10 @@ fn ports(settings: &Settings) -> Result<()> {
     }
     for (address, what, remedy) in wanted {
         if let Err(error) = TcpListener::bind(address) {
-            bail!("port {} for {what} cannot be used ({error}): choose another with {remedy}, or see who has it with ss -ltnp", address.port());
+            bail!(
+                "port {} for {what} cannot be used ({error}): choose another with {remedy}, or see who has it with ss -ltnp",
+                address.port()
+            );
         }
     }
     Ok(())

@@ -114,15 +114,19 @@ impl Args {
         let listen_client_urls = parse_urls("listen-client-urls", &self.listen_client_urls)?;
         let advertise = self.advertise_client_urls.as_ref().unwrap_or(&self.listen_client_urls);
         let advertise_client_urls = parse_urls("advertise-client-urls", advertise)?;
-        let initial_cluster =
-            self.initial_cluster.unwrap_or_else(|| own_cluster(&self.name, &self.initial_advertise_peer_urls));
+        let initial_cluster = self
+            .initial_cluster
+            .unwrap_or_else(|| own_cluster(&self.name, &self.initial_advertise_peer_urls));
         let config = Config {
             data_dir: self.data_dir.unwrap_or_else(|| PathBuf::from(format!("{}.etcd", self.name))),
             name: self.name,
             listen_client_urls,
             advertise_client_urls,
             listen_peer_urls: parse_urls("listen-peer-urls", &self.listen_peer_urls)?,
-            initial_advertise_peer_urls: parse_urls("initial-advertise-peer-urls", &self.initial_advertise_peer_urls)?,
+            initial_advertise_peer_urls: parse_urls(
+                "initial-advertise-peer-urls",
+                &self.initial_advertise_peer_urls,
+            )?,
             initial_cluster: parse_initial_cluster(&initial_cluster)?,
             initial_cluster_token: self.initial_cluster_token,
             heartbeat_interval: std::time::Duration::from_millis(self.heartbeat_interval),

@@ -72,11 +72,15 @@ pub enum ConfigError {
     NotInCluster { name: String, advertised: String },
     #[error("--initial-cluster gives {0} to two members")]
     SharedUrl(String),
-    #[error("--election-timeout ({election_ms} ms) must be at least five times --heartbeat-interval ({heartbeat_ms} ms)")]
+    #[error(
+        "--election-timeout ({election_ms} ms) must be at least five times --heartbeat-interval ({heartbeat_ms} ms)"
+    )]
     ElectionTooShort { election_ms: u128, heartbeat_ms: u128 },
     #[error("--election-timeout ({0} ms) must not be over 50000 ms")]
     ElectionTooLong(u128),
-    #[error("--listen-{side}-urls has an https:// URL but --{prefix}cert-file and --{prefix}key-file are not both given")]
+    #[error(
+        "--listen-{side}-urls has an https:// URL but --{prefix}cert-file and --{prefix}key-file are not both given"
+    )]
     NoCertificate { side: &'static str, prefix: &'static str },
     #[error("--{prefix}client-cert-auth needs --{prefix}trusted-ca-file")]
     NoTrustedCa { prefix: &'static str },
@@ -85,7 +89,8 @@ pub enum ConfigError {
 impl Config {
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         self.validate_cluster()?;
-        let (election_ms, heartbeat_ms) = (self.election_timeout.as_millis(), self.heartbeat_interval.as_millis());
+        let (election_ms, heartbeat_ms) =
+            (self.election_timeout.as_millis(), self.heartbeat_interval.as_millis());
         if election_ms < 5 * heartbeat_ms {
             return Err(ConfigError::ElectionTooShort { election_ms, heartbeat_ms });
         }

@@ -31,7 +31,8 @@ fn defaults_are_those_of_etcd() {
 fn members_agree_on_ids() {
     let cluster = "--initial-cluster a=http://127.0.0.1:1,b=http://127.0.0.1:2,c=http://127.0.0.1:3";
     let of = |name: &str, port: u16| {
-        parse(&format!("--name {name} --initial-advertise-peer-urls http://127.0.0.1:{port} {cluster}")).expect("valid")
+        parse(&format!("--name {name} --initial-advertise-peer-urls http://127.0.0.1:{port} {cluster}"))
+            .expect("valid")
     };
     let (a, b) = (of("a", 1), of("b", 2));
     assert_eq!(a.cluster_id(), b.cluster_id());

@@ -109,7 +109,10 @@ client_errors! {
 impl Error {
     /// The error behind a status of another member, if the status is one of ours.
     pub fn from_status(status: &Status) -> Option<Error> {
-        Self::ALL.iter().copied().find(|error| error.code() == status.code() && error.text() == status.message())
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|error| error.code() == status.code() && error.text() == status.message())
     }
 }
 

@@ -59,7 +59,11 @@ impl Metrics {
         );
         Metrics {
             leader_changes_seen: counter(r, "etcd_server_leader_changes_seen", "Leader changes seen"),
-            proposals_pending: gauge(r, "etcd_server_proposals_pending", "Proposals that wait for their reply"),
+            proposals_pending: gauge(
+                r,
+                "etcd_server_proposals_pending",
+                "Proposals that wait for their reply",
+            ),
             proposals_failed: counter(r, "etcd_server_proposals_failed", "Proposals without a reply"),
             read_indexes_failed: counter(r, "etcd_server_read_indexes_failed", "Read barriers that failed"),
             snapshots_received: counter(
@@ -70,8 +74,16 @@ impl Metrics {
             has_leader: gauge(r, "etcd_server_has_leader", "1 if a leader is known"),
             is_leader: gauge(r, "etcd_server_is_leader", "1 if this member leads"),
             // etcd names these gauges like counters; so do its dashboards.
-            proposals_committed: gauge(r, "etcd_server_proposals_committed_total", "Index of the last committed entry"),
-            proposals_applied: gauge(r, "etcd_server_proposals_applied_total", "Index of the last applied entry"),
+            proposals_committed: gauge(
+                r,
+                "etcd_server_proposals_committed_total",
+                "Index of the last committed entry",
+            ),
+            proposals_applied: gauge(
+                r,
+                "etcd_server_proposals_applied_total",
+                "Index of the last applied entry",
+            ),
             db_total_bytes: gauge(r, "etcd_mvcc_db_total_size_in_bytes", "Bytes that the state takes up"),
             db_in_use_bytes: gauge(r, "etcd_mvcc_db_total_size_in_use_in_bytes", "Bytes of live state"),
             current_revision: gauge(r, "etcd_debugging_mvcc_current_revision", "Current revision"),

@@ -60,7 +60,11 @@ pub enum StartError {
 }
 
 /// Runs a member until `shutdown`. `ready` fires once it serves clients.
-pub async fn run(config: Config, ready: oneshot::Sender<()>, shutdown: CancellationToken) -> Result<(), StartError> {
+pub async fn run(
+    config: Config,
+    ready: oneshot::Sender<()>,
+    shutdown: CancellationToken,
+) -> Result<(), StartError> {
     let mut listeners = Listeners::bind(&config).await?;
     let member = Member::start(&config).await?;
     let peers = listeners.serve_peers(&member);
@@ -130,7 +134,8 @@ impl Member {
         let snapshots = SnapshotRoot::open(dir.join("snap"))
             .map_err(|source| StartError::DataDir { path: dir.clone(), source })?;
 
-        let (tracker, core, clients) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+        let (tracker, core, clients) =
+            (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
         let tasks = Tasks { tracker: tracker.clone(), shutdown: core.clone(), metrics: metrics.clone() };
         let settings = Settings {
             cluster_id,

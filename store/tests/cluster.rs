@@ -8,8 +8,8 @@ mod harness;
 use std::time::{Duration, Instant};
 
 use balsa_proto::etcd::etcdserverpb::{
-    LeaseGrantRequest, LeaseKeepAliveRequest, MemberListRequest, PutRequest, StatusRequest, WatchCreateRequest,
-    WatchRequest, watch_request::RequestUnion,
+    LeaseGrantRequest, LeaseKeepAliveRequest, MemberListRequest, PutRequest, StatusRequest,
+    WatchCreateRequest, WatchRequest, watch_request::RequestUnion,
 };
 use futures::StreamExt;
 use harness::{Cluster, eventually};
@@ -47,7 +47,10 @@ fn every_member_takes_writes_and_reads() {
         let members = cluster.members(1).member_list(MemberListRequest { linearizable: true }).await.unwrap();
         let members = members.into_inner().members;
         assert_eq!(members.len(), 3);
-        assert!(members.iter().all(|member| !member.name.is_empty() && member.client_ur_ls.len() == 1), "{members:?}");
+        assert!(
+            members.iter().all(|member| !member.name.is_empty() && member.client_ur_ls.len() == 1),
+            "{members:?}"
+        );
     });
 }
 
@@ -129,9 +132,11 @@ fn leases_are_renewed_through_followers_and_end_by_themselves() {
         let grant = cluster.leases(follower).lease_grant(LeaseGrantRequest { ttl: 2, id: 0 }).await.unwrap();
         let lease = grant.into_inner();
         assert!(lease.id > 0 && lease.ttl == 2);
-        let put = PutRequest { key: "leased".into(), value: "x".into(), lease: lease.id, ..Default::default() };
+        let put =
+            PutRequest { key: "leased".into(), value: "x".into(), lease: lease.id, ..Default::default() };
         cluster.kv(follower).put(put).await.unwrap();
-        let renewals = futures::stream::iter([LeaseKeepAliveRequest { id: lease.id }, LeaseKeepAliveRequest { id: 77 }]);
+        let renewals =
+            futures::stream::iter([LeaseKeepAliveRequest { id: lease.id }, LeaseKeepAliveRequest { id: 77 }]);
         let mut renewed = cluster.leases(follower).lease_keep_alive(renewals).await.unwrap().into_inner();
         assert_eq!(renewed.next().await.unwrap().unwrap().ttl, 2);
         assert_eq!(renewed.next().await.unwrap().unwrap().ttl, 0, "an unknown lease has no time to live");
@@ -183,7 +188,11 @@ fn without_a_majority_there_is_no_leader_and_nothing_is_acknowledged() {
         request.metadata_mut().insert("hasleader", "true".parse().unwrap());
         let refused = cluster.kv(leader).put(request).await.unwrap_err();
         assert_eq!(refused.message(), "etcdserver: no leader");
-        assert_eq!(cluster.get(leader, "a", true).await.unwrap().as_deref(), Some("1"), "serializable reads go on");
+        assert_eq!(
+            cluster.get(leader, "a", true).await.unwrap().as_deref(),
+            Some("1"),
+            "serializable reads go on"
+        );
         let timed_out = cluster.put(leader, "b", "2").await.unwrap_err();
         assert_eq!(timed_out.message(), "etcdserver: request timed out");
     });

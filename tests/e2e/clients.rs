@@ -1,8 +1,8 @@
 //! Small clients of a cluster's services, run on its host.
 
 use anyhow::{Context, Result, bail};
-use balsa_chaos_tests::lab::cluster::expect_success;
 use balsa_chaos_tests::lab::Cluster;
+use balsa_chaos_tests::lab::cluster::expect_success;
 
 /// The body of an HTTP answer with status 200, asked from the cluster's host.
 pub fn http_get(cluster: &Cluster, url: &str) -> Result<String> {

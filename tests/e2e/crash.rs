@@ -18,17 +18,30 @@ pub fn kill_nine_under_load(cluster: &mut Cluster) -> Result<()> {
     ensure!(acknowledged.len() > 3, "the load wrote only {} objects before the kill", acknowledged.len());
     cluster.resume()?;
 
-    let present = cluster.kubectl_ok(&["get", "configmaps", "-l", "load=yes", "-o",
-        "jsonpath={range .items[*]}{.metadata.name} {.metadata.resourceVersion}{\"\\n\"}{end}"])?;
+    let present = cluster.kubectl_ok(&[
+        "get",
+        "configmaps",
+        "-l",
+        "load=yes",
+        "-o",
+        "jsonpath={range .items[*]}{.metadata.name} {.metadata.resourceVersion}{\"\\n\"}{end}",
+    ])?;
     let present: BTreeMap<&str, &str> = present.lines().filter_map(|line| line.split_once(' ')).collect();
     for (name, version) in &acknowledged {
-        ensure!(present.get(name.as_str()) == Some(&version.as_str()), "{name} was acknowledged at {version} and is now {:?}", present.get(name.as_str()));
+        ensure!(
+            present.get(name.as_str()) == Some(&version.as_str()),
+            "{name} was acknowledged at {version} and is now {:?}",
+            present.get(name.as_str())
+        );
     }
     let version_after = list_version(cluster)?;
     ensure!(version_after >= version_before, "resourceVersion went from {version_before} to {version_after}");
     cluster.kubectl_ok(&["rollout", "status", "deployment/hello", "--timeout=60s"])?;
     let containers_after = containers(cluster)?;
-    ensure!(containers_before == containers_after, "containers before {containers_before}\nand after {containers_after}");
+    ensure!(
+        containers_before == containers_after,
+        "containers before {containers_before}\nand after {containers_after}"
+    );
     cluster.kubectl_ok(&["delete", "configmaps", "-l", "load=yes"])?;
     cluster.kubectl_ok(&["delete", "-f", EXAMPLE]).map(drop)
 }
@@ -62,7 +75,12 @@ fn create_until_killed(cluster: &mut Cluster) -> Result<BTreeMap<String, String>
             anyhow::Ok(acknowledged)
         });
         // Far enough into the load that objects have been acknowledged.
-        cluster.kubectl_until("the load is under way", super::hello::RUNNING, &["get", "configmaps", "-l", "load=yes", "-o", "name"], |output| output.lines().count() > 5)?;
+        cluster.kubectl_until(
+            "the load is under way",
+            super::hello::RUNNING,
+            &["get", "configmaps", "-l", "load=yes", "-o", "name"],
+            |output| output.lines().count() > 5,
+        )?;
         cluster.process().kill_nine()?;
         stop.store(true, Ordering::Relaxed);
         writer.join().map_err(|_| anyhow::anyhow!("the writer panicked"))?

@@ -35,7 +35,10 @@ impl Shared {
                 None => slot.insert(Cluster::start(&[]).map_err(failed)?),
             };
             run(cluster).map_err(|error| {
-                Failed::from(format!("{error:#}\n--- balsa's last lines:\n{}", cluster.process().log_tail(40)))
+                Failed::from(format!(
+                    "{error:#}\n--- balsa's last lines:\n{}",
+                    cluster.process().log_tail(40)
+                ))
             })
         })
     }

@@ -14,7 +14,8 @@ pub fn apiserver_on_stock_etcd() -> Result<()> {
         "--advertise-client-urls=http://127.0.0.1:12379",
         "--listen-peer-urls=http://127.0.0.1:12380",
     ]);
-    let etcd = Process::start(&mut etcd, &cluster.scratch().join("etcd.log")).context("package etcd-server")?;
+    let etcd =
+        Process::start(&mut etcd, &cluster.scratch().join("etcd.log")).context("package etcd-server")?;
     let health = ["--endpoints=http://127.0.0.1:12379", "endpoint", "health"];
     eventually("the stock etcd serves", Duration::from_secs(20), || {
         let output = cluster.host().command("etcdctl").args(health).env("ETCDCTL_API", "3").output();
@@ -25,8 +26,18 @@ pub fn apiserver_on_stock_etcd() -> Result<()> {
     cluster.resume()?;
     super::hello::runs_and_answers(&mut cluster)?;
     super::verbs::kubectl_verbs(&mut cluster)?;
-    let keys = cluster.host().command("etcdctl").env("ETCDCTL_API", "3")
-        .args(["--endpoints=http://127.0.0.1:12379", "get", "--prefix", "--keys-only", "/registry/namespaces/"]).output();
+    let keys = cluster
+        .host()
+        .command("etcdctl")
+        .env("ETCDCTL_API", "3")
+        .args([
+            "--endpoints=http://127.0.0.1:12379",
+            "get",
+            "--prefix",
+            "--keys-only",
+            "/registry/namespaces/",
+        ])
+        .output();
     let keys = expect_success("etcdctl get", &keys.context("run etcdctl")?)?;
     ensure!(keys.contains("/registry/namespaces/default"), "the stock etcd holds the objects:\n{keys}");
     // The cluster goes before its store.

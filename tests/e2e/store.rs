@@ -22,14 +22,25 @@ impl Members {
         let dir = tempfile::tempdir().context("make a data directory")?;
         let client = |number: u16| format!("http://127.0.0.1:{}", base_port + 2 * number);
         let peer = |number: u16| format!("http://127.0.0.1:{}", base_port + 2 * number + 1);
-        let initial = (0..count).map(|number| format!("m{number}={}", peer(number))).collect::<Vec<_>>().join(",");
+        let initial =
+            (0..count).map(|number| format!("m{number}={}", peer(number))).collect::<Vec<_>>().join(",");
         let mut processes = Vec::new();
         for number in 0..count {
             let name = format!("m{number}");
             let mut command = Command::new(binary("balsa")?);
             command.args(["store", "--name", &name, "--initial-cluster", &initial]);
-            command.args(["--listen-client-urls", &client(number), "--advertise-client-urls", &client(number)]);
-            command.args(["--listen-peer-urls", &peer(number), "--initial-advertise-peer-urls", &peer(number)]);
+            command.args([
+                "--listen-client-urls",
+                &client(number),
+                "--advertise-client-urls",
+                &client(number),
+            ]);
+            command.args([
+                "--listen-peer-urls",
+                &peer(number),
+                "--initial-advertise-peer-urls",
+                &peer(number),
+            ]);
             command.arg("--data-dir").arg(dir.path().join(&name));
             processes.push(Process::start(&mut command, &dir.path().join(format!("{name}.log")))?);
         }
@@ -48,15 +59,26 @@ impl Members {
 }
 
 fn etcdctl(endpoints: &str, arguments: &[&str]) -> Result<String> {
-    let output = Command::new("etcdctl").env("ETCDCTL_API", "3").args(["--endpoints", endpoints]).args(arguments).output();
-    expect_success(&format!("etcdctl {}", arguments.join(" ")), &output.context("run etcdctl (package etcd-client)")?)
+    let output = Command::new("etcdctl")
+        .env("ETCDCTL_API", "3")
+        .args(["--endpoints", endpoints])
+        .args(arguments)
+        .output();
+    expect_success(
+        &format!("etcdctl {}", arguments.join(" ")),
+        &output.context("run etcdctl (package etcd-client)")?,
+    )
 }
 
 pub fn etcdctl_against(members: u16) -> Result<()> {
     let store = Members::start(members, 23100 + 100 * members)?;
     let row = |arguments: &[&str], expected: &str| -> Result<()> {
         let printed = store.etcdctl(arguments)?;
-        ensure!(printed == expected, "etcdctl {}: expected {expected:?}, printed {printed:?}", arguments.join(" "));
+        ensure!(
+            printed == expected,
+            "etcdctl {}: expected {expected:?}, printed {printed:?}",
+            arguments.join(" ")
+        );
         Ok(())
     };
     row(&["put", "a", "1"], "OK\n")?;
@@ -71,10 +93,17 @@ pub fn etcdctl_against(members: u16) -> Result<()> {
     lease(&store)?;
     watch(&store)?;
     row(&["compaction", "4"], "compacted revision 4\n")?;
-    let compacted = store.etcdctl(&["get", "a", "--rev=2"]).err().context("a compacted revision is refused")?;
-    ensure!(format!("{compacted:#}").contains("etcdserver: mvcc: required revision has been compacted"), "{compacted:#}");
+    let compacted =
+        store.etcdctl(&["get", "a", "--rev=2"]).err().context("a compacted revision is refused")?;
+    ensure!(
+        format!("{compacted:#}").contains("etcdserver: mvcc: required revision has been compacted"),
+        "{compacted:#}"
+    );
     let listed = store.etcdctl(&["member", "list"])?;
-    ensure!(listed.lines().filter(|line| line.contains(", started, m")).count() == usize::from(members), "member list:\n{listed}");
+    ensure!(
+        listed.lines().filter(|line| line.contains(", started, m")).count() == usize::from(members),
+        "member list:\n{listed}"
+    );
     let status = store.etcdctl(&["endpoint", "status"])?;
     ensure!(status.lines().filter(|line| line.contains(", true, ")).count() == 1, "one leader:\n{status}");
     Ok(())
@@ -84,9 +113,18 @@ fn txn(store: &Members) -> Result<()> {
     use std::io::Write as _;
     let mut command = Command::new("etcdctl");
     command.env("ETCDCTL_API", "3").args(["--endpoints", &store.endpoints, "txn"]);
-    let mut child = command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().context("start etcdctl txn")?;
+    let mut child = command
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .context("start etcdctl txn")?;
     let script = "mod(\"a\") > \"0\"\n\nput chosen then\nget a\n\nput chosen else\n\n";
-    child.stdin.take().context("take its input")?.write_all(script.as_bytes()).context("type the transaction")?;
+    child
+        .stdin
+        .take()
+        .context("take its input")?
+        .write_all(script.as_bytes())
+        .context("type the transaction")?;
     let printed = expect_success("etcdctl txn", &child.wait_with_output().context("read its output")?)?;
     ensure!(printed == "SUCCESS\n\nOK\n\na\n2\n", "etcdctl txn printed {printed:?}");
     Ok(())
@@ -100,7 +138,10 @@ fn lease(store: &Members) -> Result<()> {
     let alive = store.etcdctl(&["lease", "keep-alive", "--once", &id])?;
     ensure!(alive == format!("lease {id} keepalived with TTL(60)\n"), "lease keep-alive printed {alive:?}");
     let left = store.etcdctl(&["lease", "timetolive", &id, "--keys"])?;
-    ensure!(left.contains("granted with TTL(60s), remaining(") && left.contains("attached keys([leased])"), "{left}");
+    ensure!(
+        left.contains("granted with TTL(60s), remaining(") && left.contains("attached keys([leased])"),
+        "{left}"
+    );
     store.etcdctl(&["lease", "revoke", &id])?;
     ensure!(store.etcdctl(&["get", "leased"])?.is_empty(), "a revoked lease takes its keys");
     Ok(())
@@ -110,7 +151,14 @@ fn lease(store: &Members) -> Result<()> {
 fn watch(store: &Members) -> Result<()> {
     let log = store.dir.path().join("watch.out");
     let mut command = Command::new("etcdctl");
-    command.env("ETCDCTL_API", "3").args(["--endpoints", &store.endpoints, "watch", "a", "--rev=2", "--prev-kv"]);
+    command.env("ETCDCTL_API", "3").args([
+        "--endpoints",
+        &store.endpoints,
+        "watch",
+        "a",
+        "--rev=2",
+        "--prev-kv",
+    ]);
     let mut watching = Process::start(&mut command, &log)?;
     watching.wait_for_log("PUT\na\n1\na\n2\n", Duration::from_secs(10))?;
     store.etcdctl(&["put", "a", "watched"])?;
@@ -124,10 +172,16 @@ pub fn killing_one_of_three() -> Result<()> {
     }
     let victim = leader(&store)?;
     store.processes[victim].kill_nine()?;
-    let rest: Vec<&str> = store.endpoints.split(',').enumerate().filter(|(number, _)| *number != victim).map(|(_, endpoint)| endpoint).collect();
+    let rest: Vec<&str> = store
+        .endpoints
+        .split(',')
+        .enumerate()
+        .filter(|(number, _)| *number != victim)
+        .map(|(_, endpoint)| endpoint)
+        .collect();
     let rest = rest.join(",");
     eventually("writes go on", Duration::from_secs(10), || etcdctl(&rest, &["put", "after", "y"]))?;
-    let kept = etcdctl(&rest, &["get", "before/", "--prefix", "--count-only", "--write-out=fields"])?;
+    let kept = etcdctl(&rest, &["get", "before/", "--prefix", "--limit=1", "--write-out=fields"])?;
     ensure!(kept.contains("\"Count\" : 30"), "acknowledged before the kill: {kept}");
     Ok(())
 }
@@ -143,11 +197,23 @@ fn leader(store: &Members) -> Result<usize> {
 /// The store inside `balsa up`, read by the stock etcdctl with a client certificate.
 pub fn etcdctl_reads_the_registry(cluster: &mut Cluster) -> Result<()> {
     let pki = cluster.data_dir().join("pki");
-    let output = registry_command(cluster, &pki, &["get", "/registry/namespaces/", "--prefix", "--keys-only"]).output();
+    let output =
+        registry_command(cluster, &pki, &["get", "/registry/namespaces/", "--prefix", "--keys-only"])
+            .output();
     let keys = expect_success("etcdctl get", &output.context("run etcdctl")?)?;
-    ensure!(keys.contains("/registry/namespaces/default") && keys.contains("/registry/namespaces/kube-system"), "{keys}");
+    ensure!(
+        keys.contains("/registry/namespaces/default") && keys.contains("/registry/namespaces/kube-system"),
+        "{keys}"
+    );
     let log = cluster.scratch().join("registry-watch.out");
-    let mut watching = Process::start(&mut registry_command(cluster, &pki, &["watch", "/registry/configmaps/default/", "--prefix", "--rev=1"]), &log)?;
+    let mut watching = Process::start(
+        &mut registry_command(
+            cluster,
+            &pki,
+            &["watch", "/registry/configmaps/default/", "--prefix", "--rev=1"],
+        ),
+        &log,
+    )?;
     cluster.kubectl_ok(&["create", "configmap", "watched", "--from-literal=a=b"])?;
     watching.wait_for_log("/registry/configmaps/default/watched", Duration::from_secs(10))?;
     cluster.kubectl_ok(&["delete", "configmap", "watched"])?;
@@ -158,7 +224,11 @@ fn registry_command(cluster: &Cluster, pki: &Path, arguments: &[&str]) -> Comman
     let mut command = cluster.host().command("etcdctl");
     command.env("ETCDCTL_API", "3").arg("--endpoints=https://127.0.0.1:2379");
     command.arg("--cacert").arg(pki.join("etcd").join("ca.crt"));
-    command.arg("--cert").arg(pki.join("apiserver-etcd-client.crt")).arg("--key").arg(pki.join("apiserver-etcd-client.key"));
+    command
+        .arg("--cert")
+        .arg(pki.join("apiserver-etcd-client.crt"))
+        .arg("--key")
+        .arg(pki.join("apiserver-etcd-client.key"));
     command.args(arguments);
     command
 }

@@ -12,18 +12,52 @@ use super::hello::{EXAMPLE, RUNNING, first_pod};
 struct Row(&'static [&'static str], &'static [&'static str]);
 
 const ROWS: &[Row] = &[
-    Row(&["get", "pods", "-o", "wide"], &["NAME", "READY", "STATUS", "RESTARTS", "AGE", "IP", "NODE", "1/1     Running", "node-1"]),
-    Row(&["get", "deployments"], &["NAME    READY   UP-TO-DATE   AVAILABLE   AGE", "hello   3/3     3            3"]),
+    Row(
+        &["get", "pods", "-o", "wide"],
+        &["NAME", "READY", "STATUS", "RESTARTS", "AGE", "IP", "NODE", "1/1     Running", "node-1"],
+    ),
+    Row(
+        &["get", "deployments"],
+        &["NAME    READY   UP-TO-DATE   AVAILABLE   AGE", "hello   3/3     3            3"],
+    ),
     Row(&["get", "service", "hello"], &["NodePort", "80:30080/TCP"]),
     Row(&["get", "nodes"], &["node-1   Ready"]),
-    Row(&["get", "deployment", "hello", "-o", "yaml"], &["apiVersion: apps/v1", "kind: Deployment", "readyReplicas: 3", "revisionHistoryLimit: 10"]),
-    Row(&["get", "all"], &["pod/hello-", "service/hello", "service/kubernetes", "deployment.apps/hello", "replicaset.apps/hello-"]),
-    Row(&["describe", "deployment", "hello"], &["StrategyType:           RollingUpdate", "3 desired | 3 updated | 3 total | 3 available | 0 unavailable", "ScalingReplicaSet"]),
-    Row(&["describe", "pods", "-l", "app=hello"], &["Successfully assigned default/hello-", "Container started", "Ready             True"]),
+    Row(
+        &["get", "deployment", "hello", "-o", "yaml"],
+        &["apiVersion: apps/v1", "kind: Deployment", "readyReplicas: 3", "revisionHistoryLimit: 10"],
+    ),
+    Row(
+        &["get", "all"],
+        &[
+            "pod/hello-",
+            "service/hello",
+            "service/kubernetes",
+            "deployment.apps/hello",
+            "replicaset.apps/hello-",
+        ],
+    ),
+    Row(
+        &["describe", "deployment", "hello"],
+        &[
+            "StrategyType:           RollingUpdate",
+            "3 desired | 3 updated | 3 total | 3 available | 0 unavailable",
+            "ScalingReplicaSet",
+        ],
+    ),
+    Row(
+        &["describe", "pods", "-l", "app=hello"],
+        &["Successfully assigned default/hello-", "Container started", "Ready             True"],
+    ),
     Row(&["describe", "service", "hello"], &["NodePort:                 http  30080/TCP", "Endpoints:"]),
     Row(&["describe", "node", "node-1"], &["Kubelet", "Allocated resources", "PodCIDR:"]),
-    Row(&["explain", "deployment.spec.strategy"], &["GROUP:      apps", "KIND:       Deployment", "rollingUpdate"]),
-    Row(&["api-resources"], &["deployments                         deploy", "apps/v1", "configmaps                          cm"]),
+    Row(
+        &["explain", "deployment.spec.strategy"],
+        &["GROUP:      apps", "KIND:       Deployment", "rollingUpdate"],
+    ),
+    Row(
+        &["api-resources"],
+        &["deployments                         deploy", "apps/v1", "configmaps                          cm"],
+    ),
     Row(&["api-versions"], &["apps/v1", "rbac.authorization.k8s.io/v1"]),
     Row(&["auth", "can-i", "create", "deployments"], &["yes"]),
     Row(&["auth", "whoami"], &["kubernetes-admin", "system:masters"]),
@@ -34,15 +68,33 @@ const ROWS: &[Row] = &[
     Row(&["annotate", "deployment", "hello", "note=x"], &["deployment.apps/hello annotated"]),
     Row(&["scale", "deployment", "hello", "--replicas=2"], &["deployment.apps/hello scaled"]),
     Row(&["rollout", "status", "deployment/hello", "--timeout=60s"], &["successfully rolled out"]),
-    Row(&["set", "image", "deployment/hello", "web=balsa.local/busybox:1"], &["deployment.apps/hello image updated"]),
+    Row(
+        &["set", "image", "deployment/hello", "web=balsa.local/busybox:1"],
+        &["deployment.apps/hello image updated"],
+    ),
     Row(&["rollout", "status", "deployment/hello", "--timeout=60s"], &["successfully rolled out"]),
-    Row(&["rollout", "history", "deployment/hello"], &["REVISION  CHANGE-CAUSE", "1         <none>", "2         <none>"]),
+    Row(
+        &["rollout", "history", "deployment/hello"],
+        &["REVISION  CHANGE-CAUSE", "1         <none>", "2         <none>"],
+    ),
     Row(&["rollout", "undo", "deployment/hello"], &["deployment.apps/hello rolled back"]),
     Row(&["rollout", "status", "deployment/hello", "--timeout=60s"], &["successfully rolled out"]),
-    Row(&["get", "deployment", "hello", "-o", "jsonpath={.spec.template.spec.containers[0].image}"], &["balsa.local/busybox:latest"]),
-    Row(&["wait", "--for=condition=Available", "deployment/hello", "--timeout=30s"], &["deployment.apps/hello condition met"]),
-    Row(&["patch", "deployment", "hello", "-p", "{\"spec\":{\"minReadySeconds\":1}}"], &["deployment.apps/hello patched"]),
-    Row(&["create", "configmap", "made", "--from-literal=a=b", "--dry-run=server", "-o", "name"], &["configmap/made"]),
+    Row(
+        &["get", "deployment", "hello", "-o", "jsonpath={.spec.template.spec.containers[0].image}"],
+        &["balsa.local/busybox:latest"],
+    ),
+    Row(
+        &["wait", "--for=condition=Available", "deployment/hello", "--timeout=30s"],
+        &["deployment.apps/hello condition met"],
+    ),
+    Row(
+        &["patch", "deployment", "hello", "-p", "{\"spec\":{\"minReadySeconds\":1}}"],
+        &["deployment.apps/hello patched"],
+    ),
+    Row(
+        &["create", "configmap", "made", "--from-literal=a=b", "--dry-run=server", "-o", "name"],
+        &["configmap/made"],
+    ),
     Row(&["get", "events"], &["LAST SEEN", "Normal", "Scheduled"]),
     Row(&["get", "--raw", "/readyz"], &["ok"]),
 ];
@@ -65,7 +117,12 @@ pub fn kubectl_verbs(cluster: &mut Cluster) -> Result<()> {
     let deleted = cluster.kubectl_ok(&["delete", "-f", EXAMPLE])?;
     ensure!(deleted.contains("deployment.apps \"hello\" deleted"), "kubectl delete printed:\n{deleted}");
     cluster
-        .kubectl_until("the pods go", RUNNING, &["get", "pods", "-l", "app=hello", "-o", "name"], str::is_empty)
+        .kubectl_until(
+            "the pods go",
+            RUNNING,
+            &["get", "pods", "-l", "app=hello", "-o", "name"],
+            str::is_empty,
+        )
         .map(drop)
 }
 
@@ -73,8 +130,14 @@ pub fn kubectl_verbs(cluster: &mut Cluster) -> Result<()> {
 fn diff_and_apply(cluster: &Cluster) -> Result<()> {
     let output = cluster.kubectl(&["diff", "-f", EXAMPLE]).output().context("run kubectl diff")?;
     let shown = String::from_utf8_lossy(&output.stdout);
-    ensure!(output.status.code() == Some(1) && shown.contains("-  replicas: 2") && shown.contains("+  replicas: 3"),
-        "kubectl diff ended with {} and printed:\n{shown}{}", output.status, String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        output.status.code() == Some(1)
+            && shown.contains("-  replicas: 2")
+            && shown.contains("+  replicas: 3"),
+        "kubectl diff ended with {} and printed:\n{shown}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
     let applied = cluster.kubectl_ok(&["apply", "-f", EXAMPLE])?;
     ensure!(applied.contains("deployment.apps/hello configured"), "kubectl apply printed:\n{applied}");
     cluster.kubectl_ok(&["rollout", "status", "deployment/hello", "--timeout=60s"]).map(drop)
@@ -87,7 +150,11 @@ fn edit(cluster: &Cluster) -> Result<()> {
         .output()
         .context("run kubectl edit")?;
     let printed = String::from_utf8_lossy(&output.stdout);
-    ensure!(printed.contains("configmap/hello edited"), "kubectl edit: {printed}{}", String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        printed.contains("configmap/hello edited"),
+        "kubectl edit: {printed}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let greeting = cluster.kubectl_ok(&["get", "configmap", "hello", "-o", "jsonpath={.data.greeting}"])?;
     ensure!(greeting == "edited", "the edit was kept: {greeting}");
     Ok(())
@@ -123,7 +190,12 @@ fn exec(cluster: &Cluster) -> Result<()> {
         .stdout(Stdio::piped())
         .spawn()
         .context("start kubectl exec")?;
-    shell.stdin.take().context("take its input")?.write_all(b"echo sum $((40 + 2)); exit 7\n").context("type")?;
+    shell
+        .stdin
+        .take()
+        .context("take its input")?
+        .write_all(b"echo sum $((40 + 2)); exit 7\n")
+        .context("type")?;
     let output = shell.wait_with_output().context("read its output")?;
     let printed = String::from_utf8_lossy(&output.stdout);
     ensure!(printed == "sum 42\n", "kubectl exec -i printed {printed:?}");
@@ -152,7 +224,14 @@ fn watch(cluster: &Cluster) -> Result<()> {
         .context("start kubectl get -w")?;
     let mut lines = BufReader::new(watching.stdout.take().context("take its output")?).lines();
     let now = lines.next().context("the present state comes first")?.context("read it")?;
-    cluster.kubectl_ok(&["patch", "configmap", "hello", "--type=merge", "-p", "{\"data\":{\"greeting\":\"seen\"}}"])?;
+    cluster.kubectl_ok(&[
+        "patch",
+        "configmap",
+        "hello",
+        "--type=merge",
+        "-p",
+        "{\"data\":{\"greeting\":\"seen\"}}",
+    ])?;
     let next = lines.next().context("the change follows")?.context("read it")?;
     watching.kill().context("end kubectl get -w")?;
     watching.wait().context("reap kubectl get -w")?;
@@ -163,8 +242,14 @@ fn watch(cluster: &Cluster) -> Result<()> {
 fn server_side_apply(cluster: &Cluster) -> Result<()> {
     let applied = cluster.kubectl_ok(&["apply", "--server-side", "--force-conflicts", "-f", EXAMPLE])?;
     ensure!(applied.contains("deployment.apps/hello serverside-applied"), "printed:\n{applied}");
-    let owners = cluster.kubectl_ok(&["get", "deployment", "hello", "--show-managed-fields", "-o",
-        "jsonpath={.metadata.managedFields[?(@.operation==\"Apply\")].manager}"])?;
+    let owners = cluster.kubectl_ok(&[
+        "get",
+        "deployment",
+        "hello",
+        "--show-managed-fields",
+        "-o",
+        "jsonpath={.metadata.managedFields[?(@.operation==\"Apply\")].manager}",
+    ])?;
     ensure!(owners.contains("kubectl"), "field managers: {owners}");
     Ok(())
 }

@@ -50,7 +50,8 @@ async fn ensure_endpoints(api: &Api, facts: &Facts) -> Result<(), ApiError> {
     }
     let ours = json!({ "ip": facts.advertised.ip().to_string() });
     let writer = Writer::apiserver();
-    let change = Change { target: &place, writer: &writer, aspect: Aspect::Exact, ownership: Ownership::Track };
+    let change =
+        Change { target: &place, writer: &writer, aspect: Aspect::Exact, ownership: Ownership::Track };
     let modify = |_: &crate::cache::CachedObject, old: &Value| {
         let mut new = old.clone();
         let addresses = &old["subsets"][0]["addresses"];
@@ -78,7 +79,8 @@ async fn ensure_slice(api: &Api, facts: &Facts) -> Result<(), ApiError> {
         return Ok(());
     }
     let writer = Writer::apiserver();
-    let change = Change { target: &place, writer: &writer, aspect: Aspect::Exact, ownership: Ownership::Track };
+    let change =
+        Change { target: &place, writer: &writer, aspect: Aspect::Exact, ownership: Ownership::Track };
     let modify = |_: &crate::cache::CachedObject, old: &Value| {
         let mut new = old.clone();
         new["endpoints"] = joined(&old["endpoints"], ours.clone());

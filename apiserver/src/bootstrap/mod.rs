@@ -46,7 +46,8 @@ async fn make_all(api: &Api, facts: &Facts) -> Result<(), ApiError> {
         ensure(api, &target("scheduling.k8s.io", "v1", "priorityclasses", "", &name)?, class).await?;
     }
     for object in rbac::objects() {
-        let place = target("rbac.authorization.k8s.io", "v1", object.plural, &object.namespace, &object.name)?;
+        let place =
+            target("rbac.authorization.k8s.io", "v1", object.plural, &object.namespace, &object.name)?;
         ensure_rbac(api, &place, object.object).await?;
     }
     Ok(())

@@ -27,7 +27,9 @@ fn encode(object: &Value, keeps_resource_version: bool) -> Bytes {
     let empty = Map::new();
     let metadata = members.get("metadata").and_then(Value::as_object).unwrap_or(&empty);
     let mut first = true;
-    for (name, value) in metadata.iter().filter(|(name, _)| keeps_resource_version || *name != "resourceVersion") {
+    for (name, value) in
+        metadata.iter().filter(|(name, _)| keeps_resource_version || *name != "resourceVersion")
+    {
         if !first {
             out.push(b',');
         }

@@ -67,7 +67,14 @@ impl Cache {
         }
         let (revision, _) = watch::channel(0);
         let progress_wanted = Arc::new(tokio::sync::Notify::new());
-        Cache { inner: Arc::new(Inner { resources, revision, progress_wanted, asking_is_cheap: AtomicBool::new(true) }) }
+        Cache {
+            inner: Arc::new(Inner {
+                resources,
+                revision,
+                progress_wanted,
+                asking_is_cheap: AtomicBool::new(true),
+            }),
+        }
     }
 
     /// None for kinds that are not stored.

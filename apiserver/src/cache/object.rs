@@ -46,7 +46,12 @@ impl CachedObject {
     }
 
     /// As `decode`, for a caller that holds the parsed form already.
-    pub fn with_value(kind: &Kind, value: &Value, bytes: Bytes, revision: u64) -> Result<CachedObject, DecodeError> {
+    pub fn with_value(
+        kind: &Kind,
+        value: &Value,
+        bytes: Bytes,
+        revision: u64,
+    ) -> Result<CachedObject, DecodeError> {
         let metadata = &value["metadata"];
         let text = |name: &str| SmolStr::new(metadata[name].as_str().unwrap_or_default());
         Ok(CachedObject {

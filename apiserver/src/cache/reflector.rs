@@ -16,10 +16,10 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
+use super::Cache;
 use super::object::CachedObject;
 use super::resource::{Objects, ResourceCache};
 use super::window::{Event, EventKind};
-use super::Cache;
 use crate::limits;
 use crate::storage::{Store, StoreError};
 
@@ -166,7 +166,10 @@ impl Reflector {
     /// Applies one response; Some ends the watch.
     fn take(&self, response: WatchResponse) -> Option<WatchEnd> {
         if response.compact_revision != 0 {
-            tracing::warn!(compact_revision = response.compact_revision, "history is compacted; filling anew");
+            tracing::warn!(
+                compact_revision = response.compact_revision,
+                "history is compacted; filling anew"
+            );
             return Some(WatchEnd::Compacted);
         }
         if response.canceled {

@@ -37,7 +37,8 @@ impl Snapshot {
         namespace: &str,
         after: Option<&str>,
     ) -> impl Iterator<Item = &'s Arc<CachedObject>> + use<'s> {
-        let prefix = if namespace.is_empty() { SmolStr::default() } else { smol_str::format_smolstr!("{namespace}/") };
+        let prefix =
+            if namespace.is_empty() { SmolStr::default() } else { smol_str::format_smolstr!("{namespace}/") };
         let start = match after {
             Some(after) => Bound::Excluded(SmolStr::new(after)),
             None => Bound::Included(prefix.clone()),

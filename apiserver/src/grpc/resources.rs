@@ -109,7 +109,8 @@ fn answered(outcome: Result<Made, ApiError>) -> Answer {
 
 fn caller<M>(request: &Request<M>) -> Result<(User, String), Status> {
     let user = user_of(request).map_err(|error| to_status(&error))?;
-    let agent = request.metadata().get("user-agent").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let agent =
+        request.metadata().get("user-agent").and_then(|value| value.to_str().ok()).unwrap_or_default();
     Ok((user, product_of(agent)))
 }
 
@@ -141,7 +142,12 @@ impl Door {
         Ok((json, Vec::new()))
     }
 
-    async fn create_object(&self, user: User, agent: String, message: pb::CreateRequest) -> Result<Made, ApiError> {
+    async fn create_object(
+        &self,
+        user: User,
+        agent: String,
+        message: pb::CreateRequest,
+    ) -> Result<Made, ApiError> {
         let target = admitted(self, &user, "create", message.target)?;
         let writer = writer(user, agent, message.field_manager, message.dry_run);
         let value = match target.subresource.as_str() {
@@ -175,7 +181,12 @@ impl Door {
         Ok((json_of(target, &made), warnings))
     }
 
-    async fn update_object(&self, user: User, agent: String, message: pb::UpdateRequest) -> Result<Made, ApiError> {
+    async fn update_object(
+        &self,
+        user: User,
+        agent: String,
+        message: pb::UpdateRequest,
+    ) -> Result<Made, ApiError> {
         let target = admitted(self, &user, "update", message.target)?;
         let writer = writer(user, agent, message.field_manager, message.dry_run);
         if target.subresource == "scale" {
@@ -193,7 +204,12 @@ impl Door {
         Ok((json_of(&target, &object), warnings))
     }
 
-    async fn patch_object(&self, user: User, agent: String, message: pb::PatchRequest) -> Result<Made, ApiError> {
+    async fn patch_object(
+        &self,
+        user: User,
+        agent: String,
+        message: pb::PatchRequest,
+    ) -> Result<Made, ApiError> {
         let patch_type = match message.r#type() {
             pb::patch_request::Type::Json => Some(PatchType::Json),
             pb::patch_request::Type::Merge => Some(PatchType::Merge),
@@ -217,7 +233,12 @@ impl Door {
         Ok((json_of(&target, &object), warnings))
     }
 
-    async fn delete_object(&self, user: User, agent: String, message: pb::DeleteRequest) -> Result<Made, ApiError> {
+    async fn delete_object(
+        &self,
+        user: User,
+        agent: String,
+        message: pb::DeleteRequest,
+    ) -> Result<Made, ApiError> {
         let target = admitted(self, &user, "delete", message.target)?;
         let options = DeleteOptions::parse(&message.options)?;
         let writer = writer(user, agent, String::new(), !options.dry_run.is_empty());

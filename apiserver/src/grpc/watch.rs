@@ -244,7 +244,9 @@ impl Subscription {
         };
         let object = given.object()?;
         let json = match given {
-            Given::Event(kind, event) if !self.is_metadata && self.is_plain() && *kind == event.kind => event.json_object(),
+            Given::Event(kind, event) if !self.is_metadata && self.is_plain() && *kind == event.kind => {
+                event.json_object()
+            }
             _ if self.is_metadata => render::metadata_json(&object),
             _ => render::object_json(self.target.kind, &object),
         };

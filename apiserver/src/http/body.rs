@@ -66,13 +66,28 @@ where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    match Limited::new(body, limits::REQUEST_BODY_BYTES).collect().await {
+    let mut body = std::pin::pin!(body);
+    match Limited::new(body.as_mut(), limits::REQUEST_BODY_BYTES).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => {
+            drain(body).await;
             Err(ApiError::request_entity_too_large(limits::REQUEST_BODY_BYTES))
         }
         Err(error) => Err(ApiError::bad_request(format!("cannot read the request body: {error}"))),
     }
+}
+
+/// Reads and forgets what a client still sends, within bounds. An answer that overtakes an unread body resets the
+/// HTTP/2 stream, and clients such as curl then report the reset in place of the answer.
+pub async fn drain<B>(body: B)
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let mut body = std::pin::pin!(Limited::new(body, limits::DRAINED_BODY_BYTES));
+    let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+    // Out of patience is as good as read: the client is told in either case.
+    let _ = tokio::time::timeout(limits::DRAIN_TIMEOUT, rest).await;
 }
 
 /// Compresses a complete or streamed body, if it is worth it; the caller knows that the client accepts gzip.
@@ -85,27 +100,28 @@ pub fn gzip(answer: Answer, size_bytes: usize) -> Answer {
     parts.headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
     parts.headers.remove(CONTENT_LENGTH);
     let encoder = Some(GzEncoder::new(Vec::new(), Compression::fast()));
-    let chunks = futures::stream::unfold((body.into_data_stream(), encoder), |(mut body, encoder)| async move {
-        let mut encoder = encoder?;
-        loop {
-            match body.next().await {
-                Some(Ok(chunk)) => {
-                    if let Err(error) = encoder.write_all(&chunk) {
-                        return Some((Err(error.into()), (body, None)));
+    let chunks =
+        futures::stream::unfold((body.into_data_stream(), encoder), |(mut body, encoder)| async move {
+            let mut encoder = encoder?;
+            loop {
+                match body.next().await {
+                    Some(Ok(chunk)) => {
+                        if let Err(error) = encoder.write_all(&chunk) {
+                            return Some((Err(error.into()), (body, None)));
+                        }
+                        let ready = std::mem::take(encoder.get_mut());
+                        if !ready.is_empty() {
+                            return Some((Ok(Bytes::from(ready)), (body, Some(encoder))));
+                        }
                     }
-                    let ready = std::mem::take(encoder.get_mut());
-                    if !ready.is_empty() {
-                        return Some((Ok(Bytes::from(ready)), (body, Some(encoder))));
+                    Some(Err(error)) => return Some((Err(error), (body, None))),
+                    None => {
+                        let rest = encoder.finish().map(Bytes::from).map_err(Into::into);
+                        return Some((rest, (body, None)));
                     }
-                }
-                Some(Err(error)) => return Some((Err(error), (body, None))),
-                None => {
-                    let rest = encoder.finish().map(Bytes::from).map_err(Into::into);
-                    return Some((rest, (body, None)));
                 }
             }
-        }
-    });
+        });
     Response::from_parts(parts, stream(chunks))
 }
 

@@ -81,11 +81,16 @@ impl Front {
         info: &RequestInfo,
         query: Query,
     ) -> Result<Answer, ApiError> {
-        let user = self.authenticate(&request, &peer, info)?;
+        let user = match self.admit(&request, &peer, info) {
+            Ok(user) => user,
+            Err(error) => {
+                body::drain(request.into_body()).await;
+                return Err(error);
+            }
+        };
         if is_grpc(&request) {
             return self.grpc(request, user).await;
         }
-        self.api.authorizer.require(&user, info)?;
         if !info.is_resource_request {
             return self.plain(request, info, &query).await;
         }
@@ -112,6 +117,24 @@ impl Front {
         answer
     }
 
+    /// What needs no body: who asks, may he, and is there such a thing. gRPC authorizes each message by itself.
+    fn admit(
+        &self,
+        request: &Request<Incoming>,
+        peer: &PeerCertificates,
+        info: &RequestInfo,
+    ) -> Result<User, ApiError> {
+        let user = self.authenticate(request, peer, info)?;
+        if is_grpc(request) {
+            return Ok(user);
+        }
+        self.api.authorizer.require(&user, info)?;
+        if info.is_resource_request {
+            resource::kind_of(info)?;
+        }
+        Ok(user)
+    }
+
     fn authenticate(
         &self,
         request: &Request<Incoming>,
@@ -126,9 +149,10 @@ impl Front {
     }
 
     fn permit(&self) -> Result<tokio::sync::OwnedSemaphorePermit, ApiError> {
-        self.in_flight.clone().try_acquire_owned().map_err(|_| {
-            ApiError::too_many_requests("Too many requests, please try again later.", 1)
-        })
+        self.in_flight
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| ApiError::too_many_requests("Too many requests, please try again later.", 1))
     }
 
     /// gRPC authorizes each message by what it is about.
@@ -188,7 +212,8 @@ fn protobuf_to_json(headers: &mut HeaderMap, body: Bytes) -> Result<Bytes, ApiEr
 }
 
 fn discovered(path: &str, headers: &HeaderMap) -> Answer {
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();
+    let text =
+        |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();
     let Some(document) = discovery::respond(path, text(http::header::ACCEPT)) else {
         return body::text(StatusCode::NOT_FOUND, "404 page not found\n");
     };
@@ -215,7 +240,8 @@ fn is_grpc<B>(request: &Request<B>) -> bool {
 fn name_from_selector(info: &mut RequestInfo, query: &Query) {
     if info.name.is_empty() && matches!(info.verb.as_str(), "list" | "watch" | "deletecollection") {
         let selector = balsa_proto::meta::field_selector::FieldSelector::parse(query.text("fieldSelector"));
-        let name = selector.ok().and_then(|selector| selector.required_value("metadata.name").map(str::to_owned));
+        let name =
+            selector.ok().and_then(|selector| selector.required_value("metadata.name").map(str::to_owned));
         info.name = name.unwrap_or_default();
     }
 }
@@ -251,9 +277,20 @@ fn discovery_root() -> String {
     paths.push("/apis".into());
     for (group, _) in crate::kinds::preferred_versions().into_iter().filter(|(group, _)| !group.is_empty()) {
         paths.push(format!("/apis/{group}"));
-        paths.extend(crate::kinds::versions(group).into_iter().map(|version| format!("/apis/{group}/{version}")));
+        paths.extend(
+            crate::kinds::versions(group).into_iter().map(|version| format!("/apis/{group}/{version}")),
+        );
     }
-    let rest = ["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version"];
+    let rest = [
+        "/healthz",
+        "/livez",
+        "/metrics",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/openid/v1/jwks",
+        "/readyz",
+        "/version",
+    ];
     paths.extend(rest.map(str::to_owned));
     serde_json::json!({ "paths": paths }).to_string()
 }

@@ -39,13 +39,21 @@ impl Metrics {
     pub fn new() -> Metrics {
         let mut registry = Registry::default();
         let requests = Family::<RequestLabels, Counter>::default();
-        registry.register("apiserver_request", "Requests by verb, resource and response code", requests.clone());
+        registry.register(
+            "apiserver_request",
+            "Requests by verb, resource and response code",
+            requests.clone(),
+        );
         let buckets = || Histogram::new(exponential_buckets(0.001, 2.0, 16));
         let durations = Family::<DurationLabels, Histogram>::new_with_constructor(buckets);
         let help = "Time to the response, watches left out";
         registry.register("apiserver_request_duration_seconds", help, durations.clone());
         let in_flight = Gauge::default();
-        registry.register("apiserver_current_inflight_requests", "Requests being answered", in_flight.clone());
+        registry.register(
+            "apiserver_current_inflight_requests",
+            "Requests being answered",
+            in_flight.clone(),
+        );
         Metrics { registry, requests, durations, in_flight }
     }
 
@@ -67,13 +75,21 @@ impl Metrics {
         };
         // Unknown resources are as many as clients can think of.
         let labels = if code == StatusCode::NOT_FOUND && info.name.is_empty() {
-            RequestLabels { group: String::new(), resource: String::new(), subresource: String::new(), ..labels }
+            RequestLabels {
+                group: String::new(),
+                resource: String::new(),
+                subresource: String::new(),
+                ..labels
+            }
         } else {
             labels
         };
         if info.verb != "watch" && code != StatusCode::NOT_FOUND {
-            let duration =
-                DurationLabels { verb: labels.verb.clone(), group: labels.group.clone(), resource: labels.resource.clone() };
+            let duration = DurationLabels {
+                verb: labels.verb.clone(),
+                group: labels.group.clone(),
+                resource: labels.resource.clone(),
+            };
             self.durations.get_or_create(&duration).observe(seconds);
         }
         self.requests.get_or_create(&labels).inc();

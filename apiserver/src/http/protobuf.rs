@@ -90,13 +90,16 @@ fn field_of(words: &[&'static str]) -> Option<Field> {
 /// The JSON of an enveloped message.
 pub fn to_json(body: &[u8]) -> Result<Value, ApiError> {
     decode_envelope(body).ok_or_else(|| {
-        ApiError::bad_request("the object provided is unrecognized (must be of type protobuf): it cannot be decoded")
+        ApiError::bad_request(
+            "the object provided is unrecognized (must be of type protobuf): it cannot be decoded",
+        )
     })
 }
 
 fn decode_envelope(body: &[u8]) -> Option<Value> {
     let unknown = Fields(body.strip_prefix(MAGIC)?).collect::<Option<Vec<_>>>()?;
-    let bytes = |number: u64| unknown.iter().find_map(|(n, wire)| if *n == number { wire.bytes() } else { None });
+    let bytes =
+        |number: u64| unknown.iter().find_map(|(n, wire)| if *n == number { wire.bytes() } else { None });
     let type_meta = Fields(bytes(1)?).collect::<Option<Vec<_>>>()?;
     let word = |number: u64| {
         let found = type_meta.iter().find_map(|(n, wire)| if *n == number { wire.bytes() } else { None });

@@ -104,7 +104,9 @@ pub fn list_answer(kind: &'static Kind, wanted: Wanted, listed: Listed, gzip: bo
         View::Metadata => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned()),
         View::Object | View::Table(_) => (format!("{}List", kind.kind), kind.api_version()),
     };
-    let head = format!("{{\"kind\":\"{list_kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata},\"items\":[");
+    let head = format!(
+        "{{\"kind\":\"{list_kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata},\"items\":["
+    );
     let size: usize = head.len() + 2 + listed.items.iter().map(|object| object.json_len() + 1).sum::<usize>();
     let parts = list_parts(kind, wanted.view, head, listed.items);
     if size <= limits::LIST_CHUNK_BYTES || wanted.encoding == Encoding::Yaml {
@@ -161,7 +163,13 @@ fn list_metadata(listed: &Listed) -> Value {
 }
 
 /// `meta.k8s.io/v1 Table` over objects in stored version.
-pub fn table_of(kind: &'static Kind, objects: &[Value], include: Include, metadata: Value, with_columns: bool) -> Value {
+pub fn table_of(
+    kind: &'static Kind,
+    objects: &[Value],
+    include: Include,
+    metadata: Value,
+    with_columns: bool,
+) -> Value {
     let now = Timestamp::now();
     let rows = objects.iter().map(|stored| {
         let mut object = stored.clone();

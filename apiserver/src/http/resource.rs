@@ -36,8 +36,8 @@ pub fn is_connect(subresource: &str) -> bool {
 
 /// The kind that a path names, if the verb fits it.
 pub fn kind_of(info: &RequestInfo) -> Result<&'static Kind, ApiError> {
-    let kind =
-        kinds::lookup(&info.api_group, &info.api_version, &info.resource).ok_or_else(ApiError::unknown_resource)?;
+    let kind = kinds::lookup(&info.api_group, &info.api_version, &info.resource)
+        .ok_or_else(ApiError::unknown_resource)?;
     if !kind.namespaced && !info.namespace.is_empty() && kind.plural != "namespaces" {
         return Err(ApiError::unknown_resource());
     }
@@ -51,7 +51,8 @@ pub fn kind_of(info: &RequestInfo) -> Result<&'static Kind, ApiError> {
     if !served || !names_fit(info) {
         return Err(ApiError::method_not_allowed());
     }
-    let needs_namespace = kind.namespaced && !matches!(info.verb.as_str(), "list" | "watch" | "deletecollection");
+    let needs_namespace =
+        kind.namespaced && !matches!(info.verb.as_str(), "list" | "watch" | "deletecollection");
     if needs_namespace && info.namespace.is_empty() && kind.prefix().is_some() {
         return Err(ApiError::method_not_allowed());
     }

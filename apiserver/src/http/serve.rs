@@ -18,7 +18,12 @@ use crate::limits;
 /// The certificates that a connection's client presented, its own first.
 pub type PeerCertificates = Arc<[CertificateDer<'static>]>;
 
-pub async fn serve(listener: TcpListener, acceptor: TlsAcceptor, front: Arc<Front>, shutdown: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    front: Arc<Front>,
+    shutdown: CancellationToken,
+) {
     let graceful = GracefulShutdown::new();
     loop {
         let stream = tokio::select! {

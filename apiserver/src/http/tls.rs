@@ -20,8 +20,9 @@ pub enum TlsError {
 }
 
 pub fn server_config(cert_pem: &[u8], key_pem: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
-    let chain =
-        CertificateDer::pem_slice_iter(cert_pem).collect::<Result<Vec<_>, _>>().map_err(TlsError::Certificate)?;
+    let chain = CertificateDer::pem_slice_iter(cert_pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(TlsError::Certificate)?;
     let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(TlsError::Key)?;
     let mut config = ServerConfig::builder()
         .with_client_cert_verifier(crate::authn::request_client_certificate())

@@ -36,12 +36,15 @@ pub async fn answer(api: &Api, target: &Target, asked: Asked<'_>) -> Result<Answ
     }
     let start = start_of(asked.query)?;
     let deadline = Instant::now() + timeout_of(asked.query)?;
-    let mut bookmarks = tokio::time::interval_at(Instant::now() + limits::BOOKMARK_INTERVAL, limits::BOOKMARK_INTERVAL);
+    let mut bookmarks =
+        tokio::time::interval_at(Instant::now() + limits::BOOKMARK_INTERVAL, limits::BOOKMARK_INTERVAL);
     bookmarks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let watcher = match watch(api, target, asked.selection, start).await {
         Ok(watcher) => watcher,
         // As the stock server: a start that is too old is told inside the stream.
-        Err(error) if error.code() == 410 => return Ok(lines(futures::stream::iter([Ok(error_line(&error))]))),
+        Err(error) if error.code() == 410 => {
+            return Ok(lines(futures::stream::iter([Ok(error_line(&error))])));
+        }
         Err(error) => return Err(error),
     };
     let stream = Stream {

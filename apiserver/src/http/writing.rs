@@ -19,7 +19,9 @@ use crate::schema::FieldValidation;
 use crate::schema::managed_fields::apply_body;
 use crate::verbs::delete::DeleteOptions;
 use crate::verbs::patch::{Patch, PatchType};
-use crate::verbs::{apply, binding, create, delete, delete_collection, eviction, finalize, patch, scale, update};
+use crate::verbs::{
+    apply, binding, create, delete, delete_collection, eviction, finalize, patch, scale, update,
+};
 
 const PATCH_TYPES: &[&str] = &[
     "application/json-patch+json",
@@ -65,7 +67,12 @@ async fn bind(api: &Api, target: &Target, writer: &Writer, request: &Request) ->
     Ok(created_status())
 }
 
-async fn evict(api: &Api, target: &Target, mut writer: Writer, request: &Request) -> Result<Answer, ApiError> {
+async fn evict(
+    api: &Api,
+    target: &Target,
+    mut writer: Writer,
+    request: &Request,
+) -> Result<Answer, ApiError> {
     let eviction = decode_plain(request, "Eviction")?;
     writer.dry_run |= eviction["deleteOptions"]["dryRun"].as_array().is_some_and(|list| !list.is_empty());
     eviction::evict(api, target, &writer, &eviction).await?;
@@ -228,7 +235,8 @@ fn decoded(kind: &'static kinds::Kind, request: &Request) -> Result<Decoded, Api
 
 /// Without parameters; JSON if unset.
 pub fn content_type(request: &Request) -> &str {
-    let value = request.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("application/json");
+    let value =
+        request.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("application/json");
     value.split(';').next().unwrap_or_default().trim()
 }
 

@@ -43,7 +43,8 @@ pub fn decode_plain(request: &Request, kind: &str) -> Result<Value, ApiError> {
 }
 
 pub fn plain(body: &[u8], content_type: &str, kind: &str) -> Result<Value, ApiError> {
-    let gvk = PLAIN.iter().find(|known| known.kind == kind).copied().ok_or_else(ApiError::unknown_resource)?;
+    let gvk =
+        PLAIN.iter().find(|known| known.kind == kind).copied().ok_or_else(ApiError::unknown_resource)?;
     decode::object(gvk, body, content_type, FieldValidation::Ignore).map(|decoded| decoded.object)
 }
 

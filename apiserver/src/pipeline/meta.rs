@@ -48,8 +48,14 @@ pub fn resource_version(object: &Value) -> Result<Option<u64>, ApiError> {
 
 /// Keeps what only the server may set as it was.
 pub fn keep_system_fields(new: &mut Value, old: &Value) {
-    const SYSTEM: &[&str] =
-        &["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName", "name"];
+    const SYSTEM: &[&str] = &[
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generateName",
+        "name",
+    ];
     let metadata = metadata_mut(new);
     metadata.remove("selfLink");
     for member in SYSTEM {

@@ -139,7 +139,8 @@ impl Api {
 
     pub async fn find(&self, target: &Target) -> Result<Option<Arc<CachedObject>>, ApiError> {
         let key = target.key(&self.store)?;
-        let found = self.store.get(&key).await.map_err(|e| e.into_api(&target.group_resource(), &target.name))?;
+        let found =
+            self.store.get(&key).await.map_err(|e| e.into_api(&target.group_resource(), &target.name))?;
         found.map(|stored| decode(target, stored.bytes, stored.revision)).transpose()
     }
 

@@ -98,7 +98,9 @@ pub async fn make(
 
 fn set_system_fields(object: &mut Value) {
     let metadata = metadata_mut(object);
-    for member in ["selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "resourceVersion"] {
+    for member in
+        ["selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "resourceVersion"]
+    {
         metadata.remove(member);
     }
     metadata.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());

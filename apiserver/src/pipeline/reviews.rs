@@ -21,7 +21,9 @@ pub async fn answer(
         "SelfSubjectReview" => api.authenticator.self_subject_review(user, object),
         "SubjectAccessReview" => api.authorizer.subject_access_review(object)?,
         "SelfSubjectAccessReview" => api.authorizer.self_subject_access_review(user, object)?,
-        "LocalSubjectAccessReview" => api.authorizer.local_subject_access_review(&target.namespace, object)?,
+        "LocalSubjectAccessReview" => {
+            api.authorizer.local_subject_access_review(&target.namespace, object)?
+        }
         "SelfSubjectRulesReview" => api.authorizer.self_subject_rules_review(user, object)?,
         "Binding" => {
             new_object::settle_namespace(target, &mut object)?;

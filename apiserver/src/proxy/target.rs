@@ -98,7 +98,10 @@ pub fn service_proxy(
         let mut ports = subset["ports"].as_array().into_iter().flatten();
         let port = ports.find(|port| match &wanted {
             None => true,
-            Some(wanted) => port["name"] == wanted.as_str() || port["port"].as_u64().is_some_and(|number| wanted.parse() == Ok(number)),
+            Some(wanted) => {
+                port["name"] == wanted.as_str()
+                    || port["port"].as_u64().is_some_and(|number| wanted.parse() == Ok(number))
+            }
         });
         let host = subset["addresses"][0]["ip"].as_str();
         if let (Some(port), Some(host)) = (port.and_then(|port| port["port"].as_u64()), host) {
@@ -177,10 +180,12 @@ fn container_of(target: &Target, pod: &Value, named: &str) -> Result<String, Api
         let containers = pod["spec"][list].as_array().into_iter().flatten();
         containers.filter_map(|container| container["name"].as_str().map(str::to_owned)).collect()
     };
-    let (main, init, ephemeral) = (names("containers"), names("initContainers"), names("ephemeralContainers"));
+    let (main, init, ephemeral) =
+        (names("containers"), names("initContainers"), names("ephemeralContainers"));
     if !named.is_empty() {
         let known = [&main, &init, &ephemeral].into_iter().flatten().any(|name| name == named);
-        let refuse = || ApiError::bad_request(format!("container {named} is not valid for pod {}", target.name));
+        let refuse =
+            || ApiError::bad_request(format!("container {named} is not valid for pod {}", target.name));
         return if known { Ok(named.to_owned()) } else { Err(refuse()) };
     }
     let default = pod["metadata"]["annotations"][DEFAULT_CONTAINER].as_str();

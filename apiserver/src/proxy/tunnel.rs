@@ -17,7 +17,9 @@ pub fn start(client: OnUpgrade, backend: OnUpgrade) {
         };
         let (mut client, mut backend) = (TokioIo::new(client), TokioIo::new(backend));
         let size = limits::TUNNEL_BUFFER_BYTES;
-        if let Err(error) = tokio::io::copy_bidirectional_with_sizes(&mut client, &mut backend, size, size).await {
+        if let Err(error) =
+            tokio::io::copy_bidirectional_with_sizes(&mut client, &mut backend, size, size).await
+        {
             tracing::debug!(%error, "tunnel ended");
         }
     });

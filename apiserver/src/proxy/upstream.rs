@@ -69,7 +69,8 @@ impl Kubelets {
 }
 
 /// Headers of one hop; they mean something else on the next.
-const HOP: &[&str] = &["keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding"];
+const HOP: &[&str] =
+    &["keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding"];
 
 pub async fn forward(
     kubelets: &Kubelets,

@@ -68,7 +68,8 @@ impl Compactor {
             target_union: Some(TargetUnion::Version(self.round)),
             ..Default::default()
         };
-        let put = pb::PutRequest { key: KEY.into(), value: self.revision.to_string().into(), ..Default::default() };
+        let put =
+            pb::PutRequest { key: KEY.into(), value: self.revision.to_string().into(), ..Default::default() };
         let read = pb::RangeRequest { key: KEY.into(), ..Default::default() };
         pb::TxnRequest {
             compare: vec![compare],

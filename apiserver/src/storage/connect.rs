@@ -23,9 +23,17 @@ pub struct EtcdTls {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     #[error("etcd server address {server:?} is not a URL like http://127.0.0.1:2379")]
-    Address { server: String, #[source] source: tonic::transport::Error },
+    Address {
+        server: String,
+        #[source]
+        source: tonic::transport::Error,
+    },
     #[error("TLS settings for etcd server {server:?}")]
-    Tls { server: String, #[source] source: tonic::transport::Error },
+    Tls {
+        server: String,
+        #[source]
+        source: tonic::transport::Error,
+    },
     #[error("no etcd server is given")]
     NoServer,
 }

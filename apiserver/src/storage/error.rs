@@ -50,8 +50,12 @@ impl StoreError {
             StoreError::Exists => ApiError::already_exists(resource, name),
             StoreError::Conflict { current: None } => ApiError::not_found(resource, name),
             StoreError::Conflict { current: Some(_) } => ApiError::modified(resource, name),
-            StoreError::ClaimTaken { key } => ApiError::internal(format!("{key} is allocated to another object")),
-            StoreError::Compacted => ApiError::gone_expired("The resourceVersion for the provided list is too old."),
+            StoreError::ClaimTaken { key } => {
+                ApiError::internal(format!("{key} is allocated to another object"))
+            }
+            StoreError::Compacted => {
+                ApiError::gone_expired("The resourceVersion for the provided list is too old.")
+            }
             StoreError::FutureRevision => ApiError::timeout("Too large resource version"),
             StoreError::Unavailable(why) => ApiError::internal(format!("etcd is not reachable: {why}")),
             StoreError::Timeout => ApiError::internal("etcdserver: request timed out"),

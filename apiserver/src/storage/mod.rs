@@ -15,7 +15,8 @@ use std::sync::Arc;
 
 use balsa_proto::etcd::etcdserverpb as pb;
 use balsa_proto::etcd::etcdserverpb::{
-    kv_client::KvClient, lease_client::LeaseClient, maintenance_client::MaintenanceClient, watch_client::WatchClient,
+    kv_client::KvClient, lease_client::LeaseClient, maintenance_client::MaintenanceClient,
+    watch_client::WatchClient,
 };
 use balsa_proto::etcd::mvccpb::KeyValue;
 use bytes::Bytes;
@@ -92,8 +93,7 @@ impl Store {
     /// The newest revision of the whole store, linearizable.
     pub async fn current_revision(&self) -> Result<u64, StoreError> {
         let key = format!("{}health", self.prefix);
-        let request =
-            pb::RangeRequest { key: key.into(), limit: 1, count_only: true, ..Default::default() };
+        let request = pb::RangeRequest { key: key.into(), limit: 1, count_only: true, ..Default::default() };
         let response = self.range_call(request).await?;
         Ok(response.header.map_or(0, |header| header.revision as u64))
     }

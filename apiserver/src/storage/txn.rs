@@ -29,7 +29,13 @@ pub struct Guard<'k> {
 
 impl Store {
     /// Makes a key that must not exist; returns its revision.
-    pub async fn create(&self, key: &str, value: Bytes, expires: bool, claims: &Claims) -> Result<u64, StoreError> {
+    pub async fn create(
+        &self,
+        key: &str,
+        value: Bytes,
+        expires: bool,
+        claims: &Claims,
+    ) -> Result<u64, StoreError> {
         let lease = if expires { self.leases.for_event().await? } else { 0 };
         let guard = Guard { key, revision: 0 };
         let outcome = self.guarded(&guard, put(key, value.clone(), lease), claims).await;

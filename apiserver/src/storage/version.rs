@@ -41,9 +41,14 @@ mod tests {
 
     #[test]
     fn old_versions_are_not_believed() {
-        for (version, expect) in
-            [("3.4.23", false), ("3.4.31", true), ("3.5.12", false), ("3.5.13", true), ("3.6.1-balsa", true), ("3.3.9", false)]
-        {
+        for (version, expect) in [
+            ("3.4.23", false),
+            ("3.4.31", true),
+            ("3.5.12", false),
+            ("3.5.13", true),
+            ("3.6.1-balsa", true),
+            ("3.3.9", false),
+        ] {
             assert_eq!(is_reliable(version), expect, "{version}");
         }
     }

@@ -7,7 +7,7 @@ use crate::cache::CachedObject;
 use crate::error::ApiError;
 use crate::limits;
 use crate::pipeline::change::{Change, Ownership, manager};
-use crate::pipeline::{Api, Target, Written, Writer, meta, new_object};
+use crate::pipeline::{Api, Target, Writer, Written, meta, new_object};
 use crate::schema::managed_fields;
 
 pub struct Apply {
@@ -73,7 +73,8 @@ fn merged(
     let kind = target.kind;
     let mut live = old.clone();
     kind.from_hub(&mut live);
-    let mut new = managed_fields::apply(kind, Some(&live), applied, &manager(target, writer, "Apply"), force)?;
+    let mut new =
+        managed_fields::apply(kind, Some(&live), applied, &manager(target, writer, "Apply"), force)?;
     kind.default(&mut new);
     kind.to_hub(&mut new);
     meta::keep_system_fields(&mut new, old);

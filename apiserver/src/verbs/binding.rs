@@ -24,7 +24,11 @@ fn node_of<'b>(target: &Target, binding: &'b Value) -> Result<&'b str, ApiError>
     if node.is_empty() {
         errors.push(FieldError::required("target.name", ""));
     }
-    if errors.is_empty() { Ok(node) } else { Err(ApiError::invalid(&GroupKind::new("", "Binding"), &target.name, errors)) }
+    if errors.is_empty() {
+        Ok(node)
+    } else {
+        Err(ApiError::invalid(&GroupKind::new("", "Binding"), &target.name, errors))
+    }
 }
 
 fn bound(

@@ -92,7 +92,8 @@ async fn step(
         let object = if writer.dry_run {
             base.clone()
         } else {
-            let revision = api.store.delete(&guard, &api.allocator.release(target.kind.stored(), &old)).await?;
+            let revision =
+                api.store.delete(&guard, &api.allocator.release(target.kind.stored(), &old)).await?;
             Arc::new(base.deleted_at(revision))
         };
         return Ok(Deleted { object, gone: true });
@@ -104,7 +105,9 @@ async fn step(
     let revision = if writer.dry_run {
         base.revision
     } else {
-        api.store.update(&guard, bytes.clone(), target.kind.traits.ttl_seconds.is_some(), &Claims::default()).await?
+        api.store
+            .update(&guard, bytes.clone(), target.kind.traits.ttl_seconds.is_some(), &Claims::default())
+            .await?
     };
     let object = CachedObject::with_value(target.kind.stored(), &marked, bytes, revision)
         .map_err(|error| StoreError::Other(error.to_string()))?;
@@ -128,7 +131,8 @@ fn marked(target: &Target, options: &DeleteOptions, old: &Value, now: Timestamp)
     let metadata = meta::metadata_mut(&mut new);
     metadata.insert("deletionTimestamp".into(), meta::format_time(at).into());
     metadata.insert("deletionGracePeriodSeconds".into(), grace_seconds.into());
-    if let Some(generation) = metadata.get("generation").and_then(Value::as_i64).filter(|number| *number > 0) {
+    if let Some(generation) = metadata.get("generation").and_then(Value::as_i64).filter(|number| *number > 0)
+    {
         metadata.insert("generation".into(), (generation + 1).into());
     }
     if hub.kind == "Namespace" {

@@ -156,7 +156,12 @@ fn page(
 ) -> Listed {
     if let (Some(name), false) = (selection.name(), selection.namespace.is_empty()) {
         let found = snapshot.get(&selection.namespace, name).filter(|object| selection.matches(object));
-        return Listed { items: found.into_iter().collect(), revision, continue_token: String::new(), remaining: None };
+        return Listed {
+            items: found.into_iter().collect(),
+            revision,
+            continue_token: String::new(),
+            remaining: None,
+        };
     }
     let mut candidates = snapshot.iter(&selection.namespace, after);
     let mut matching = candidates.by_ref().filter(|object| selection.matches(object));
@@ -167,7 +172,8 @@ fn page(
         return Listed { items, revision, continue_token: String::new(), remaining: None };
     }
     let remaining = selection.takes_all().then(|| candidates.count() as u64 + 1);
-    let continue_token = items.last().map(|last| encode_token(revision as i64, &last.key())).unwrap_or_default();
+    let continue_token =
+        items.last().map(|last| encode_token(revision as i64, &last.key())).unwrap_or_default();
     Listed { items, revision, continue_token, remaining }
 }
 
@@ -181,7 +187,8 @@ async fn from_history(
     after: Option<&str>,
 ) -> Result<Listed, StoreError> {
     let root = format!("{}{}/", api.store.prefix(), target.kind.prefix().unwrap_or_default());
-    let range = if selection.namespace.is_empty() { root.clone() } else { format!("{root}{}/", selection.namespace) };
+    let range =
+        if selection.namespace.is_empty() { root.clone() } else { format!("{root}{}/", selection.namespace) };
     let end = prefix_end(range.as_bytes());
     let mut start = match after {
         Some(key) => [root.as_bytes(), key.as_bytes(), b"\0"].concat(),
@@ -207,8 +214,7 @@ async fn from_history(
 }
 
 fn selected(target: &Target, selection: &Selection, kv: &KeyValue) -> Option<Arc<CachedObject>> {
-    let object =
-        CachedObject::decode(target.kind.stored(), kv.value.clone(), kv.mod_revision as u64).ok()?;
+    let object = CachedObject::decode(target.kind.stored(), kv.value.clone(), kv.mod_revision as u64).ok()?;
     selection.matches(&object).then(|| Arc::new(object))
 }
 

@@ -20,7 +20,12 @@ pub async fn update(api: &Api, target: &Target, writer: &Writer, scale: &Value) 
     write(api, target, writer, |_| Ok(scale.clone())).await
 }
 
-pub async fn patch(api: &Api, target: &Target, writer: &Writer, patch: &Patch<'_>) -> Result<Value, ApiError> {
+pub async fn patch(
+    api: &Api,
+    target: &Target,
+    writer: &Writer,
+    patch: &Patch<'_>,
+) -> Result<Value, ApiError> {
     let scale_kind = kinds::lookup_kind("autoscaling", "v1", "HorizontalPodAutoscaler")
         .ok_or_else(|| ApiError::internal("the table of kinds has no autoscaling/v1"))?;
     // Scale has no lists, so a strategic merge is a plain merge.
@@ -59,7 +64,9 @@ fn replicas(target: &Target, scale: &Value) -> Result<i64, ApiError> {
     let replicas = match &scale["spec"]["replicas"] {
         Value::Null => 0,
         number => number.as_i64().ok_or_else(|| {
-            ApiError::bad_request("Scale in version \"v1\" cannot be handled as a Scale: spec.replicas is no number")
+            ApiError::bad_request(
+                "Scale in version \"v1\" cannot be handled as a Scale: spec.replicas is no number",
+            )
         })?,
     };
     if replicas >= 0 {
@@ -100,7 +107,9 @@ fn selector_text(selector: &Value) -> String {
     let is_label_selector = members.contains_key("matchLabels") || members.contains_key("matchExpressions");
     if is_label_selector {
         let parsed = serde_json::from_value(selector.clone()).ok();
-        return parsed.and_then(|s| Selector::from_label_selector(&s).ok()).map_or_else(String::new, |s| s.to_string());
+        return parsed
+            .and_then(|s| Selector::from_label_selector(&s).ok())
+            .map_or_else(String::new, |s| s.to_string());
     }
     let pairs = members.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()));
     pairs.collect::<Vec<_>>().join(",")

@@ -18,10 +18,10 @@ pub struct Selection {
 
 impl Selection {
     pub fn parse(target: &Target, labels: &str, fields: &str) -> Result<Selection, ApiError> {
-        let labels = Selector::parse(labels).map_err(|error| {
-            ApiError::bad_request(format!("unable to parse requirement: {error}"))
-        })?;
-        let parsed = FieldSelector::parse(fields).map_err(|error| ApiError::bad_request(error.to_string()))?;
+        let labels = Selector::parse(labels)
+            .map_err(|error| ApiError::bad_request(format!("unable to parse requirement: {error}")))?;
+        let parsed =
+            FieldSelector::parse(fields).map_err(|error| ApiError::bad_request(error.to_string()))?;
         check_fields(target.kind, &parsed)?;
         Ok(Selection { namespace: target.namespace.clone(), labels, fields: parsed })
     }
@@ -52,5 +52,9 @@ impl Selection {
 }
 
 fn check_fields(kind: &'static Kind, fields: &FieldSelector) -> Result<(), ApiError> {
-    fields.terms().iter().try_for_each(|term| kind.check_field_label(&term.field)).map_err(ApiError::bad_request)
+    fields
+        .terms()
+        .iter()
+        .try_for_each(|term| kind.check_field_label(&term.field))
+        .map_err(ApiError::bad_request)
 }

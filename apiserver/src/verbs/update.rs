@@ -6,10 +6,15 @@ use super::create;
 use crate::cache::CachedObject;
 use crate::error::{ApiError, FieldError};
 use crate::pipeline::change::{Aspect, Change, Ownership};
-use crate::pipeline::{Api, Target, Written, Writer, meta, new_object};
+use crate::pipeline::{Api, Target, Writer, Written, meta, new_object};
 
 /// `object` is in the target's version, as decoded.
-pub async fn update(api: &Api, target: &Target, writer: &Writer, mut object: Value) -> Result<Written, ApiError> {
+pub async fn update(
+    api: &Api,
+    target: &Target,
+    writer: &Writer,
+    mut object: Value,
+) -> Result<Written, ApiError> {
     settle(target, &mut object)?;
     let may_create = target.kind.traits.create_on_update && target.subresource.is_empty();
     if may_create && meta::resource_version(&object)?.is_none() && api.find(target).await?.is_none() {
@@ -50,7 +55,8 @@ fn replacement(target: &Target, wanted: &Value, base: &CachedObject, old: &Value
             return Err(ApiError::modified(&target.group_resource(), &target.name));
         }
         None if !target.kind.traits.unconditional_update => {
-            let error = FieldError::invalid("metadata.resourceVersion", "", "must be specified for an update");
+            let error =
+                FieldError::invalid("metadata.resourceVersion", "", "must be specified for an update");
             return Err(ApiError::invalid(&target.group_kind(), &target.name, vec![error]));
         }
         _ => {}

@@ -66,7 +66,12 @@ pub struct Watcher {
     batch: Vec<Arc<Event>>,
 }
 
-pub async fn watch(api: &Api, target: &Target, selection: Selection, start: Start) -> Result<Watcher, ApiError> {
+pub async fn watch(
+    api: &Api,
+    target: &Target,
+    selection: Selection,
+    start: Start,
+) -> Result<Watcher, ApiError> {
     let resource = api.cache.resource(target.kind).ok_or_else(ApiError::method_not_allowed)?.clone();
     match start {
         Start::After(revision) => {
@@ -94,8 +99,9 @@ async fn current_revision(api: &Api, target: &Target) -> Result<u64, ApiError> {
 }
 
 fn after(resource: Arc<ResourceCache>, selection: Selection, revision: u64) -> Result<Watcher, ApiError> {
-    let position =
-        resource.position_after(revision).map_err(|oldest| ApiError::too_old_resource_version(revision, oldest))?;
+    let position = resource
+        .position_after(revision)
+        .map_err(|oldest| ApiError::too_old_resource_version(revision, oldest))?;
     Ok(Watcher::new(resource, selection, position))
 }
 
@@ -107,9 +113,11 @@ fn from_state(
 ) -> Result<Watcher, ApiError> {
     let (snapshot, revision) = present(api, &resource);
     let initial = match (selection.name(), selection.namespace.is_empty()) {
-        (Some(name), false) => {
-            snapshot.get(&selection.namespace, name).filter(|object| selection.matches(object)).into_iter().collect()
-        }
+        (Some(name), false) => snapshot
+            .get(&selection.namespace, name)
+            .filter(|object| selection.matches(object))
+            .into_iter()
+            .collect(),
         _ => snapshot.iter(&selection.namespace, None).filter(|o| selection.matches(o)).cloned().collect(),
     };
     let mut watcher = after(resource, selection, revision)?;

@@ -76,7 +76,8 @@ impl Cluster {
         let (ready, is_ready) = tokio::sync::oneshot::channel();
         self.shutdown = CancellationToken::new();
         let shutdown = self.shutdown.clone();
-        self.server = Some(tokio::spawn(async move { run(config, ready, shutdown).await.expect("a clean run") }));
+        self.server =
+            Some(tokio::spawn(async move { run(config, ready, shutdown).await.expect("a clean run") }));
         is_ready.await.expect("the server becomes ready");
     }
 
@@ -106,7 +107,11 @@ impl Cluster {
     pub fn compact(&self, revision: u64) {
         let status = Command::new("etcdctl")
             .env("ETCDCTL_API", "3")
-            .args([format!("--endpoints=127.0.0.1:{}", self.etcd_port), "compact".into(), revision.to_string()])
+            .args([
+                format!("--endpoints=127.0.0.1:{}", self.etcd_port),
+                "compact".into(),
+                revision.to_string(),
+            ])
             .stdout(Stdio::null())
             .status()
             .expect("etcdctl");
@@ -215,7 +220,13 @@ impl Client {
         sender.send_request(request).await.expect("a response")
     }
 
-    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Reply {
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Reply {
         let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
         request = request.header("user-agent", "test/1");
         for (name, value) in headers {

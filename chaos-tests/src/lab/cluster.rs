@@ -31,7 +31,8 @@ impl Cluster {
     /// Everything but the start itself.
     pub fn prepare(arguments: &[&str]) -> Result<Self> {
         // Short, because unix socket paths below it are limited to 107 bytes.
-        let dir = tempfile::Builder::new().prefix("balsa-").tempdir_in("/tmp").context("make a data directory")?;
+        let dir =
+            tempfile::Builder::new().prefix("balsa-").tempdir_in("/tmp").context("make a data directory")?;
         let cluster = Self {
             process: None,
             host: Host::create()?,
@@ -46,7 +47,16 @@ impl Cluster {
         let images = self.data_dir().join("node/runtime/images");
         std::fs::create_dir_all(&images).context("make the image folder")?;
         let status = Command::new(binary("balsa")?)
-            .args(["image-tar", "--program", "/bin/busybox", "--name", "balsa.local/busybox:latest", "--name", "balsa.local/busybox:1", "--output"])
+            .args([
+                "image-tar",
+                "--program",
+                "/bin/busybox",
+                "--name",
+                "balsa.local/busybox:latest",
+                "--name",
+                "balsa.local/busybox:1",
+                "--output",
+            ])
             .arg(images.join("busybox.tar"))
             .status()
             .context("build the busybox image")?;
@@ -58,14 +68,20 @@ impl Cluster {
     pub fn resume(&mut self) -> Result<()> {
         let log = self.dir.path().join("balsa.log");
         let mut command = self.host.command(binary("balsa")?);
-        command.args(["up", "--node-name", "node-1", "--data-dir"]).arg(self.data_dir()).args(&self.arguments);
+        command
+            .args(["up", "--node-name", "node-1", "--data-dir"])
+            .arg(self.data_dir())
+            .args(&self.arguments);
         // Each start has a log of its own to look for the line in.
         if log.exists() {
             let number = std::fs::read_dir(self.dir.path()).context("list the logs")?.count();
-            std::fs::rename(&log, self.dir.path().join(format!("balsa-{number}.log"))).context("keep the old log")?;
+            std::fs::rename(&log, self.dir.path().join(format!("balsa-{number}.log")))
+                .context("keep the old log")?;
         }
         let mut process = Process::start(&mut command, &log)?;
-        process.wait_for_log(READY_LINE, READY_TIMEOUT).with_context(|| format!("log:\n{}", process.log_tail(40)))?;
+        process
+            .wait_for_log(READY_LINE, READY_TIMEOUT)
+            .with_context(|| format!("log:\n{}", process.log_tail(40)))?;
         self.process = Some(process);
         Ok(())
     }
@@ -113,7 +129,11 @@ impl Cluster {
     pub fn kubectl_fails(&self, arguments: &[&str]) -> Result<String> {
         let output = self.kubectl(arguments).output().context("run kubectl (package kubernetes-client)")?;
         if output.status.success() {
-            bail!("kubectl {} succeeded and should not: {}", arguments.join(" "), String::from_utf8_lossy(&output.stdout));
+            bail!(
+                "kubectl {} succeeded and should not: {}",
+                arguments.join(" "),
+                String::from_utf8_lossy(&output.stdout)
+            );
         }
         Ok(String::from_utf8_lossy(&output.stderr).into_owned())
     }
@@ -128,7 +148,11 @@ impl Cluster {
     ) -> Result<String> {
         eventually(what, timeout, || {
             let output = self.kubectl_ok(arguments)?;
-            if wanted(&output) { Ok(output) } else { bail!("kubectl {} printed:\n{output}", arguments.join(" ")) }
+            if wanted(&output) {
+                Ok(output)
+            } else {
+                bail!("kubectl {} printed:\n{output}", arguments.join(" "))
+            }
         })
     }
 }

@@ -57,7 +57,8 @@ impl Host {
 
     /// Runs `work` on a thread of its own that is on this host; threads that it starts are, too.
     pub fn run_inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
-        let namespace = File::open(format!("/run/netns/{}", self.name)).context("open the host's namespace")?;
+        let namespace =
+            File::open(format!("/run/netns/{}", self.name)).context("open the host's namespace")?;
         std::thread::scope(|scope| {
             let worker = scope.spawn(move || {
                 setns(namespace, CloneFlags::CLONE_NEWNET).context("enter the host's namespace")?;

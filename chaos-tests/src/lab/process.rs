@@ -22,7 +22,11 @@ pub struct Process {
 impl Process {
     /// Output of both streams is appended to `log`.
     pub fn start(command: &mut Command, log: &Path) -> Result<Self> {
-        let file = File::options().create(true).append(true).open(log).with_context(|| format!("open {}", log.display()))?;
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .with_context(|| format!("open {}", log.display()))?;
         let errors = file.try_clone().context("share the log file")?;
         let child = command
             .stdin(Stdio::null())
@@ -65,7 +69,9 @@ impl Process {
             bail!("not there yet")
         })?;
         match early {
-            Some(status) => bail!("ended with {status} before {text:?}; its last lines:\n{}", self.log_tail(20)),
+            Some(status) => {
+                bail!("ended with {status} before {text:?}; its last lines:\n{}", self.log_tail(20))
+            }
             None => Ok(()),
         }
     }

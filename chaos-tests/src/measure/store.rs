@@ -46,11 +46,17 @@ struct Server {
 
 pub fn run() -> Result<()> {
     // On a disk, not in memory: fsync is what is measured.
-    let dir = tempfile::Builder::new().prefix("balsa-bench-").tempdir_in("/var/tmp").context("make a data directory")?;
+    let dir = tempfile::Builder::new()
+        .prefix("balsa-bench-")
+        .tempdir_in("/var/tmp")
+        .context("make a data directory")?;
     let balsa = Server::start_balsa(dir.path())?;
     let etcd = Server::start_etcd(dir.path())?;
     let runtime = tokio::runtime::Runtime::new().context("start a runtime")?;
-    println!("\nstore, one member, {VALUE_BYTES} B values, fsync on, {ROUNDS} rounds of {} s in turns", ROUND.as_secs());
+    println!(
+        "\nstore, one member, {VALUE_BYTES} B values, fsync on, {ROUNDS} rounds of {} s in turns",
+        ROUND.as_secs()
+    );
     println!("{:<30} {:<34} {:<34} {:>6}", "operations/s: median (spread)", "balsa", "stock etcd", "ratio");
     for (name, operation, clients) in ROWS {
         let (mut ours, mut theirs) = (Spread::default(), Spread::default());
@@ -81,7 +87,14 @@ impl Server {
 
     fn start(mut command: Command, dir: &Path, name: &str, port: u16) -> Result<Self> {
         let (client, peer) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{}", port + 1));
-        command.args(["--name", "bench", "--listen-client-urls", &client, "--advertise-client-urls", &client]);
+        command.args([
+            "--name",
+            "bench",
+            "--listen-client-urls",
+            &client,
+            "--advertise-client-urls",
+            &client,
+        ]);
         command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
         command.arg("--initial-cluster").arg(format!("bench={peer}"));
         let process = Process::start(&mut command, &dir.join(format!("{name}.log")))?;
@@ -98,7 +111,11 @@ impl Server {
 }
 
 async fn connect(endpoint: &str) -> Result<Channel> {
-    Endpoint::from_shared(endpoint.to_owned()).context("parse the endpoint")?.connect().await.context("connect")
+    Endpoint::from_shared(endpoint.to_owned())
+        .context("parse the endpoint")?
+        .connect()
+        .await
+        .context("connect")
 }
 
 /// Operations per second of `clients` that each wait for their answer; at most 16 share a connection.

@@ -76,7 +76,8 @@ impl Capacity {
 
 /// Huge pages are shown and not given out.
 fn huge_page_sizes() -> Vec<&'static str> {
-    let has = |kibibytes: &str| Path::new(&format!("/sys/kernel/mm/hugepages/hugepages-{kibibytes}kB")).exists();
+    let has =
+        |kibibytes: &str| Path::new(&format!("/sys/kernel/mm/hugepages/hugepages-{kibibytes}kB")).exists();
     [("2048", "2Mi"), ("1048576", "1Gi")].into_iter().filter(|(k, _)| has(k)).map(|(_, size)| size).collect()
 }
 
@@ -95,6 +96,9 @@ mod tests {
         let reserved = Reserved { cpu_millis: 250, memory_bytes: 24 << 20, ephemeral_storage_bytes: 0 };
         let list = capacity.allocatable(reserved).to_list();
         let text = |name: &str| list[name].0.clone();
-        assert_eq!((text("cpu"), text("memory"), text("pods")), ("1750m".into(), "900Mi".into(), "110".into()));
+        assert_eq!(
+            (text("cpu"), text("memory"), text("pods")),
+            ("1750m".into(), "900Mi".into(), "110".into())
+        );
     }
 }

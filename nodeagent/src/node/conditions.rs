@@ -18,13 +18,21 @@ const INODES_AVAILABLE_PERCENT: u64 = 5;
 const PIDS_AVAILABLE_PERCENT: u64 = 5;
 
 /// `previous` keeps the times of what did not change.
-pub fn compute(readiness: &Readiness, root_dir: &Path, previous: &[NodeCondition], now: Timestamp) -> Vec<NodeCondition> {
+pub fn compute(
+    readiness: &Readiness,
+    root_dir: &Path,
+    previous: &[NodeCondition],
+    now: Timestamp,
+) -> Vec<NodeCondition> {
     let pressure = |name: &str, is_low: bool, low: (&str, &str), enough: (&str, &str)| {
         let (reason, message) = if is_low { low } else { enough };
         condition(name, is_low, reason, message, previous, now)
     };
-    let problems: Vec<&str> =
-        [&readiness.runtime_problem, &readiness.network_problem].into_iter().flatten().map(String::as_str).collect();
+    let problems: Vec<&str> = [&readiness.runtime_problem, &readiness.network_problem]
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
+        .collect();
     let (reason, message) = match problems.is_empty() {
         true => ("KubeletReady", "kubelet is posting ready status".to_owned()),
         false => ("KubeletNotReady", format!("[{}]", problems.join(", "))),
@@ -88,10 +96,15 @@ fn disk_is_low(root_dir: &Path) -> bool {
 }
 
 fn pids_are_low() -> bool {
-    let number = |path: &str| std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u64>().ok());
+    let number =
+        |path: &str| std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u64>().ok());
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     // "0.00 0.00 0.00 running/total last"
-    let tasks = load.split_whitespace().nth(3).and_then(|word| word.split('/').nth(1)).and_then(|t| t.parse::<u64>().ok());
+    let tasks = load
+        .split_whitespace()
+        .nth(3)
+        .and_then(|word| word.split('/').nth(1))
+        .and_then(|t| t.parse::<u64>().ok());
     match (tasks, number("/proc/sys/kernel/pid_max")) {
         (Some(tasks), Some(most)) => most.saturating_sub(tasks) * 100 < most * PIDS_AVAILABLE_PERCENT,
         (_, _) => false,

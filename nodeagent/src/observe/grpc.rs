@@ -22,9 +22,8 @@ const SERVING: i32 = 1;
 /// `Err`: why not, in the words of the stock prober. No deadline of its own.
 pub async fn check(host: &str, port: u16, service: &str) -> Result<(), String> {
     let address = authority(host, port);
-    let failed = |error: &dyn std::fmt::Display| {
-        format!("error: failed to connect service at \"{address}\": {error}")
-    };
+    let failed =
+        |error: &dyn std::fmt::Display| format!("error: failed to connect service at \"{address}\": {error}");
     let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| failed(&error))?;
     let channel = endpoint.connect().await.map_err(|error| failed(&error))?;
     let mut grpc = tonic::client::Grpc::new(channel);
@@ -34,7 +33,9 @@ pub async fn check(host: &str, port: u16, service: &str) -> Result<(), String> {
     let path = PathAndQuery::from_static("/grpc.health.v1.Health/Check");
     match grpc.unary(request, path, codec).await {
         Ok(answer) if answer.get_ref().status == SERVING => Ok(()),
-        Ok(answer) => Err(format!("service unhealthy (responded with \"{}\")", name(answer.get_ref().status))),
+        Ok(answer) => {
+            Err(format!("service unhealthy (responded with \"{}\")", name(answer.get_ref().status)))
+        }
         Err(status) => Err(format!("error: health rpc probe failed: {status}")),
     }
 }

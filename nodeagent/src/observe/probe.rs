@@ -90,7 +90,10 @@ impl Prober {
                     self.unhealthy(&format!("{} probe failed: {output}", self.kind.title()));
                 }
                 Outcome::Broken(error) => {
-                    self.unhealthy(&format!("{} probe errored and resulted in unknown state: {error}", self.kind.title()));
+                    self.unhealthy(&format!(
+                        "{} probe errored and resulted in unknown state: {error}",
+                        self.kind.title()
+                    ));
                     continue;
                 }
             }
@@ -125,7 +128,10 @@ impl Prober {
     fn late(&self) -> String {
         let target = self.probe.http_get.as_ref();
         match target.and_then(|action| http::Target::new(action, &self.container, &self.pod_ip)) {
-            Some(target) => format!("Get \"{}\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)", target.url()),
+            Some(target) => format!(
+                "Get \"{}\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)",
+                target.url()
+            ),
             None => "context deadline exceeded".to_owned(),
         }
     }
@@ -139,9 +145,11 @@ impl Prober {
                 output.truncate(limits::PROBE_OUTPUT_BYTES);
                 Outcome::Failed(String::from_utf8_lossy(&output).into_owned())
             }
-            Err(error) if error.code == tonic::Code::DeadlineExceeded => {
-                Outcome::Failed(format!("command timed out: {:?} timed out after {}s", command.join(" "), timeout.as_secs()))
-            }
+            Err(error) if error.code == tonic::Code::DeadlineExceeded => Outcome::Failed(format!(
+                "command timed out: {:?} timed out after {}s",
+                command.join(" "),
+                timeout.as_secs()
+            )),
             Err(error) => Outcome::Broken(error.to_string()),
         }
     }

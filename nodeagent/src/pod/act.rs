@@ -42,7 +42,8 @@ impl Worker {
         let mut desired = self.desired.clone();
         let ends = self.memory.is_removed || self.pod.metadata.deletion_timestamp.is_some();
         let deleted = async move {
-            let is_end = |d: &super::worker::Desired| d.is_removed || d.pod.metadata.deletion_timestamp.is_some();
+            let is_end =
+                |d: &super::worker::Desired| d.is_removed || d.pod.metadata.deletion_timestamp.is_some();
             let dispatcher_is_gone = desired.wait_for(is_end).await.is_err();
             if dispatcher_is_gone {
                 // The shutdown token ends this task.
@@ -189,7 +190,14 @@ impl Worker {
         true
     }
 
-    fn kill(&mut self, observed: &Observed, id: String, name: String, grace_seconds: i64, reason: KillReason) {
+    fn kill(
+        &mut self,
+        observed: &Observed,
+        id: String,
+        name: String,
+        grace_seconds: i64,
+        reason: KillReason,
+    ) {
         let kill = Kill {
             runtime: self.shared.runtime.clone(),
             events: self.shared.events.clone(),
@@ -248,7 +256,13 @@ impl Worker {
             NotStarted { reason: refused.reason, message: refused.message, until: refused.until }
         })?;
         let failed = |reason: &'static str, message: String| {
-            shared.events.container(&self.pod, &spec.name, Level::Warning, "Failed", format!("Error: {message}"));
+            shared.events.container(
+                &self.pod,
+                &spec.name,
+                Level::Warning,
+                "Failed",
+                format!("Error: {message}"),
+            );
             NotStarted::new(reason, message)
         };
         let config = self.container_config(spec, attempt, sandbox, &image).await;
@@ -265,7 +279,8 @@ impl Worker {
     }
 
     async fn post_start(&self, spec: &Spec, id: &str, observed: &Observed) -> Result<(), NotStarted> {
-        let Some(handler) = spec.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref()) else {
+        let Some(handler) = spec.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref())
+        else {
             return Ok(());
         };
         let runtime = self.shared.runtime.as_ref();
@@ -295,8 +310,7 @@ impl Worker {
         if let Some(sentence) = refused {
             return Err(sentence);
         }
-        let input =
-            EnvInput { pod: &self.pod, container: spec, facts: &shared.node, pod_ips: &sandbox.ips };
+        let input = EnvInput { pod: &self.pod, container: spec, facts: &shared.node, pod_ips: &sandbox.ips };
         let environment = env::environment(shared.link.as_ref(), &input).await;
         let environment: BTreeMap<String, String> = environment.map_err(|error| error.to_string())?;
         let mounts = shared.volumes.bind(&self.pod, spec, &self.mounted, &environment);

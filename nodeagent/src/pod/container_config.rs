@@ -184,10 +184,8 @@ fn seccomp(input: &ContainerInput<'_>, own: &SecurityContext) -> api::SecurityPr
     let pod = facts::spec(input.pod).security_context.as_ref();
     let profile: Option<&SeccompProfile> =
         own.seccomp_profile.as_ref().or(pod.and_then(|pod| pod.seccomp_profile.as_ref()));
-    let plain = |kind: ProfileType| api::SecurityProfile {
-        profile_type: kind as i32,
-        localhost_ref: String::new(),
-    };
+    let plain =
+        |kind: ProfileType| api::SecurityProfile { profile_type: kind as i32, localhost_ref: String::new() };
     match profile.map(|profile| profile.type_.as_str()) {
         Some("RuntimeDefault") => plain(ProfileType::RuntimeDefault),
         Some("Localhost") => {
@@ -216,7 +214,13 @@ pub fn root_refused(
         return None;
     }
     let user = own.and_then(|c| c.run_as_user).or(whole.and_then(|c| c.run_as_user));
-    let names = format!("(pod: \"{}_{}({})\", container: {})", facts::name(pod), facts::namespace(pod), facts::uid(pod), container.name);
+    let names = format!(
+        "(pod: \"{}_{}({})\", container: {})",
+        facts::name(pod),
+        facts::namespace(pod),
+        facts::uid(pod),
+        container.name
+    );
     match (user, image_uid, image_user) {
         (Some(0), _, _) => Some(format!("container's runAsUser breaks non-root policy {names}")),
         (Some(_), _, _) => None,

@@ -168,7 +168,9 @@ impl Dispatch {
             .map(|(uid, _)| uid.clone())
             .collect();
         gone.iter().for_each(|uid| self.remove(uid));
-        for pod in set.iter().filter(|pod| !self.pods.contains_key(facts::uid(pod))).cloned().collect::<Vec<_>>() {
+        for pod in
+            set.iter().filter(|pod| !self.pods.contains_key(facts::uid(pod))).cloned().collect::<Vec<_>>()
+        {
             self.apply(pod.clone(), shutdown);
             self.make_mirror(pod);
         }

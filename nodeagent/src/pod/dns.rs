@@ -67,8 +67,7 @@ pub fn config(pod: &Pod, cluster: &ClusterDns) -> DnsConfig {
 
 fn cluster_first(namespace: &str, cluster: &ClusterDns) -> DnsConfig {
     let domain = &cluster.domain;
-    let mut searches =
-        vec![format!("{namespace}.svc.{domain}"), format!("svc.{domain}"), domain.clone()];
+    let mut searches = vec![format!("{namespace}.svc.{domain}"), format!("svc.{domain}"), domain.clone()];
     searches.extend(cluster.node.searches.iter().cloned());
     DnsConfig {
         servers: cluster.servers.iter().map(IpAddr::to_string).collect(),

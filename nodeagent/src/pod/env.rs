@@ -134,7 +134,8 @@ async fn from_source(
     }
     if let Some(from) = &source.secret_key_ref {
         let secret = link.secret(&ObjectKey::new(namespace, &from.name)).await;
-        let value = secret.as_ref().and_then(|secret| secret.data.as_ref()?.get(&from.key).map(|v| text(&v.0)));
+        let value =
+            secret.as_ref().and_then(|secret| secret.data.as_ref()?.get(&from.key).map(|v| text(&v.0)));
         return match (value, secret, from.optional == Some(true)) {
             (Some(value), _, _) => Ok(Some(value)),
             (None, _, true) => Ok(None),

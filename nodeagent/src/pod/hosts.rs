@@ -28,7 +28,9 @@ pub fn content(pod: &Pod, pod_ips: &[String], domain: &str) -> String {
 
 fn own(pod: &Pod, pod_ips: &[String], domain: &str) -> String {
     let mut text = String::from("# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n");
-    text.push_str("::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\n");
+    text.push_str(
+        "::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\n",
+    );
     text.push_str("fe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n");
     let (name, full) = dns::hostname(pod, domain);
     for ip in pod_ips {

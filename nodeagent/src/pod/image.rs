@@ -44,7 +44,8 @@ struct Failures {
 
 impl Images {
     pub fn new(runtime: Arc<dyn Runtime>, link: Arc<dyn ApiLink>, events: Recorder) -> Self {
-        let failures = Failures { table: BackoffTable::new(limits::IMAGE_PULL_BACKOFF), last: Default::default() };
+        let failures =
+            Failures { table: BackoffTable::new(limits::IMAGE_PULL_BACKOFF), last: Default::default() };
         Self {
             runtime,
             link,
@@ -71,8 +72,9 @@ impl Images {
         })?;
         match (present, policy) {
             (Some(found), "IfNotPresent" | "Never") => {
-                let message =
-                    format!("Container image \"{named}\" already present on machine and can be accessed by the pod");
+                let message = format!(
+                    "Container image \"{named}\" already present on machine and can be accessed by the pod"
+                );
                 self.events.container(pod, &container.name, Level::Normal, "Pulled", message);
                 Ok(found)
             }
@@ -150,7 +152,8 @@ impl Images {
             let key = ObjectKey::new(facts::namespace(pod), &reference.name);
             let Some(secret) = self.link.secret(&key).await else { continue };
             let data = secret.data.as_ref();
-            let config = data.and_then(|data| data.get(".dockerconfigjson").or_else(|| data.get(".dockercfg")));
+            let config =
+                data.and_then(|data| data.get(".dockerconfigjson").or_else(|| data.get(".dockercfg")));
             if let Some(auth) = config.and_then(|config| auth_from(&config.0, image)) {
                 return Some(auth);
             }

@@ -13,13 +13,13 @@ pub mod observed;
 pub mod plan;
 pub mod status;
 
-pub mod dispatch;
-pub mod worker;
 pub mod act;
+pub mod dispatch;
 pub mod kill;
 pub mod orphan;
 pub mod static_pods;
 pub mod status_writer;
+pub mod worker;
 
 pub mod backoff;
 pub mod container_config;

@@ -95,11 +95,26 @@ pub enum KillReason {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RuntimeOp {
     MountVolumes,
-    CreateSandbox { attempt: u32 },
-    StopSandbox { id: String },
-    StartContainer { name: String, attempt: u32, previous_end: Option<Timestamp> },
-    KillContainer { id: String, name: String, grace_seconds: i64, reason: KillReason },
-    RemoveContainer { id: String },
+    CreateSandbox {
+        attempt: u32,
+    },
+    StopSandbox {
+        id: String,
+    },
+    StartContainer {
+        name: String,
+        attempt: u32,
+        previous_end: Option<Timestamp>,
+    },
+    KillContainer {
+        id: String,
+        name: String,
+        grace_seconds: i64,
+        reason: KillReason,
+    },
+    RemoveContainer {
+        id: String,
+    },
     /// Nothing runs any more: unmount, tell the API server, remove.
     Finish,
 }

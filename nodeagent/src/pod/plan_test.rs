@@ -136,7 +136,12 @@ fn a_crash_loop_waits_and_old_attempts_are_removed() {
     let pod = web("Always");
     let mut memory = memory();
     memory.crash_loop.next("web", at(40));
-    check_with(&pod, &memory, "s0 web#1:exit=1@95 web:exit=1@40", expect!["waiting web: CrashLoopBackOff; wake at 105"]);
+    check_with(
+        &pod,
+        &memory,
+        "s0 web#1:exit=1@95 web:exit=1@40",
+        expect!["waiting web: CrashLoopBackOff; wake at 105"],
+    );
     check_with(&pod, &memory, "s0 web#1:exit=1@80 web:exit=1@40", expect!["start web 2"]);
     check(&pod, "s0 web#2:run web#1:exit=1@9 web:exit=1@5", expect!["remove c2"]);
 }

@@ -59,10 +59,9 @@ fn oom_score(pod: &Pod, container: &Container, node_memory_bytes: i64) -> i64 {
         QosClass::Burstable => {
             let requests = container.resources.as_ref().and_then(|r| r.requests.as_ref());
             let request = facts::quantity(requests, "memory").map_or(0, |q| q.value());
-            let score = 1000 - i64::try_from(
-                i128::from(request) * 1000 / i128::from(node_memory_bytes.max(1)),
-            )
-            .unwrap_or(1000);
+            let score = 1000
+                - i64::try_from(i128::from(request) * 1000 / i128::from(node_memory_bytes.max(1)))
+                    .unwrap_or(1000);
             // 2 stays below every BestEffort container, 999 above every system daemon.
             score.clamp(3, 999)
         }
@@ -98,7 +97,8 @@ pub fn pod_limits(pod: &Pod, node: NodeResources) -> PodLimits {
         move |c: &Container| facts::request(c.resources.as_ref(), name).map_or(0, |q| q.milli_value())
     };
     let has_limit = |name: &str| {
-        facts::all_containers(pod).all(|c| facts::limit(c.resources.as_ref(), name).is_some_and(|q| !q.is_zero()))
+        facts::all_containers(pod)
+            .all(|c| facts::limit(c.resources.as_ref(), name).is_some_and(|q| !q.is_zero()))
     };
     let cpu_limit =
         most_at_once(pod, |c| facts::limit(c.resources.as_ref(), "cpu").map_or(0, |q| q.milli_value()));

@@ -86,7 +86,8 @@ fn port_mappings(pod: &Pod) -> Vec<api::PortMapping> {
 pub fn namespaces(pod: &Pod) -> api::NamespaceOption {
     use api::NamespaceMode as Mode;
     let spec = facts::spec(pod);
-    let or_node = |host: Option<bool>, otherwise: Mode| if host == Some(true) { Mode::Node } else { otherwise };
+    let or_node =
+        |host: Option<bool>, otherwise: Mode| if host == Some(true) { Mode::Node } else { otherwise };
     let own_pid = if spec.share_process_namespace == Some(true) { Mode::Pod } else { Mode::Container };
     api::NamespaceOption {
         network: or_node(spec.host_network, Mode::Pod) as i32,

@@ -56,11 +56,15 @@ fn watch(folder: &Path) -> std::io::Result<inotify::EventStream<Vec<u8>>> {
 
 fn read(folder: &Path, node_name: &str) -> Vec<Arc<Pod>> {
     let Ok(listing) = std::fs::read_dir(folder) else { return Vec::new() };
-    let mut paths: Vec<_> = listing.flatten().map(|entry| entry.path()).filter(|path| is_manifest(path)).collect();
+    let mut paths: Vec<_> =
+        listing.flatten().map(|entry| entry.path()).filter(|path| is_manifest(path)).collect();
     paths.sort();
     let mut pods = Vec::new();
     for path in paths {
-        match std::fs::read_to_string(&path).map_err(|error| error.to_string()).and_then(|text| parse(&text, node_name)) {
+        match std::fs::read_to_string(&path)
+            .map_err(|error| error.to_string())
+            .and_then(|text| parse(&text, node_name))
+        {
             Ok(pod) => pods.push(Arc::new(pod)),
             Err(error) => warn!(path = %path.display(), error, "static pod manifest not read"),
         }
@@ -75,8 +79,10 @@ fn is_manifest(path: &Path) -> bool {
 
 fn parse(text: &str, node_name: &str) -> Result<Pod, String> {
     let mut pod: Pod = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
-    let hash: String =
-        Sha256::digest(format!("{node_name}\n{text}"))[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash: String = Sha256::digest(format!("{node_name}\n{text}"))[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let metadata = &mut pod.metadata;
     metadata.name = metadata.name.take().map(|name| format!("{name}-{node_name}"));
     metadata.namespace.get_or_insert_with(|| "default".to_owned());

@@ -24,7 +24,8 @@ pub struct NodeSide {
 /// `previous` keeps transition times and what others wrote.
 pub fn compute(world: &World<'_>, plan: &Plan, node: &NodeSide, previous: &PodStatus) -> PodStatus {
     let pod = world.pod;
-    let containers = statuses(world, plan, node, facts::containers(pod), previous.container_statuses.as_deref());
+    let containers =
+        statuses(world, plan, node, facts::containers(pod), previous.container_statuses.as_deref());
     let inits =
         statuses(world, plan, node, facts::init_containers(pod), previous.init_container_statuses.as_deref());
     let phase = phase(world, plan, &inits, &containers, previous);
@@ -39,7 +40,11 @@ pub fn compute(world: &World<'_>, plan: &Plan, node: &NodeSide, previous: &PodSt
         qos_class: Some(facts::qos_class(pod).as_str().to_owned()),
         nominated_node_name: previous.nominated_node_name.clone(),
         reason: plan.failure.as_ref().map(|(reason, _)| reason.clone()).or_else(|| previous.reason.clone()),
-        message: plan.failure.as_ref().map(|(_, message)| message.clone()).or_else(|| previous.message.clone()),
+        message: plan
+            .failure
+            .as_ref()
+            .map(|(_, message)| message.clone())
+            .or_else(|| previous.message.clone()),
         init_container_statuses: (!inits.is_empty()).then_some(inits),
         container_statuses: Some(containers),
         phase: Some(phase.to_owned()),
@@ -96,7 +101,8 @@ fn container_status(
     let Some(container) = newest else {
         return never_observed(world, plan, spec, previous, status);
     };
-    let image = Some(container.image.clone()).filter(|image| !image.is_empty() && !image.starts_with("sha256:"));
+    let image =
+        Some(container.image.clone()).filter(|image| !image.is_empty() && !image.starts_with("sha256:"));
     status.image = image.unwrap_or(status.image);
     status.image_id.clone_from(&container.image_ref);
     status.container_id = Some(id_of(container));
@@ -149,13 +155,14 @@ fn never_observed(
 
 fn mounts(spec: &Spec) -> Option<Vec<k8s_openapi::api::core::v1::VolumeMountStatus>> {
     let mounts = spec.volume_mounts.as_ref().filter(|mounts| !mounts.is_empty())?;
-    let one = |mount: &k8s_openapi::api::core::v1::VolumeMount| k8s_openapi::api::core::v1::VolumeMountStatus {
-        name: mount.name.clone(),
-        mount_path: mount.mount_path.clone(),
-        read_only: mount.read_only,
-        recursive_read_only: (mount.read_only == Some(true)).then(|| "Disabled".to_owned()),
-        volume_status: None,
-    };
+    let one =
+        |mount: &k8s_openapi::api::core::v1::VolumeMount| k8s_openapi::api::core::v1::VolumeMountStatus {
+            name: mount.name.clone(),
+            mount_path: mount.mount_path.clone(),
+            read_only: mount.read_only,
+            recursive_read_only: (mount.read_only == Some(true)).then(|| "Disabled".to_owned()),
+            volume_status: None,
+        };
     Some(mounts.iter().map(one).collect())
 }
 
@@ -253,9 +260,10 @@ fn phase(
 fn conditions(world: &World<'_>, status: &PodStatus, previous: &PodStatus) -> Vec<PodCondition> {
     let containers = status.container_statuses.as_deref().unwrap_or_default();
     let inits = status.init_container_statuses.as_deref().unwrap_or_default();
-    let sandbox = world.observed.ready_sandbox().is_some_and(|sandbox| {
-        facts::uses_host_network(world.pod) || !sandbox.ips.is_empty()
-    });
+    let sandbox = world
+        .observed
+        .ready_sandbox()
+        .is_some_and(|sandbox| facts::uses_host_network(world.pod) || !sandbox.ips.is_empty());
     let ready = containers_ready(status, containers, inits, world);
     let made = [
         ("PodReadyToStartContainers", if sandbox { Ok(()) } else { Err((String::new(), String::new())) }),
@@ -266,10 +274,8 @@ fn conditions(world: &World<'_>, status: &PodStatus, previous: &PodStatus) -> Ve
     ];
     let own: Vec<&str> = made.iter().map(|(kind, _)| *kind).collect();
     let old = previous.conditions.as_deref().unwrap_or_default();
-    let mut conditions: Vec<_> = made
-        .into_iter()
-        .map(|(kind, verdict)| condition(kind, verdict, old, world))
-        .collect();
+    let mut conditions: Vec<_> =
+        made.into_iter().map(|(kind, verdict)| condition(kind, verdict, old, world)).collect();
     conditions.extend(old.iter().filter(|c| !own.contains(&c.type_.as_str())).cloned());
     conditions
 }
@@ -325,9 +331,8 @@ fn containers_ready(
         Some("Failed") => return Err(("PodFailed".to_owned(), String::new())),
         Some(_) | None => {}
     }
-    let sidecar = |s: &&ContainerStatus| {
-        facts::find_container(world.pod, &s.name).is_some_and(facts::is_sidecar)
-    };
+    let sidecar =
+        |s: &&ContainerStatus| facts::find_container(world.pod, &s.name).is_some_and(facts::is_sidecar);
     let all = inits.iter().filter(sidecar).chain(containers);
     let unready: Vec<&str> = all.filter(|s| !s.ready).map(|s| s.name.as_str()).collect();
     if unready.is_empty() {
@@ -343,7 +348,10 @@ fn gates(world: &World<'_>, previous: &PodStatus) -> Verdict {
     let mut messages = Vec::new();
     for gate in facts::spec(world.pod).readiness_gates.iter().flatten() {
         match have.iter().find(|condition| condition.type_ == gate.condition_type) {
-            None => messages.push(format!("corresponding condition of pod readiness gate \"{}\" does not exist.", gate.condition_type)),
+            None => messages.push(format!(
+                "corresponding condition of pod readiness gate \"{}\" does not exist.",
+                gate.condition_type
+            )),
             Some(condition) if condition.status != "True" => messages.push(format!(
                 "the status of pod readiness gate \"{}\" is not \"True\", but {}",
                 gate.condition_type, condition.status

@@ -85,24 +85,73 @@ fn memory() -> Memory {
 
 #[test]
 fn phases_and_conditions() {
-    check(&pod("Always", false), vec![], &memory(), expect!["Pending 10.0.0.2 [PodReadyToStartContainers Initialized PodScheduled] web:waiting(ContainerCreating) ready=false restarts=0"]);
-    check(&pod("Always", false), vec![container(State::Running, 0)], &memory(), expect!["Running 10.0.0.2 [PodReadyToStartContainers Initialized Ready ContainersReady PodScheduled] web:running ready=true restarts=2"]);
-    check(&pod("Never", false), vec![container(State::Exited, 0)], &memory(), expect!["Succeeded 10.0.0.2 [PodReadyToStartContainers Initialized PodScheduled] web:terminated(Completed 0) ready=false restarts=2"]);
-    check(&pod("Never", false), vec![container(State::Exited, 2)], &memory(), expect!["Failed 10.0.0.2 [PodReadyToStartContainers Initialized PodScheduled] web:terminated(Error 2) ready=false restarts=2"]);
+    check(
+        &pod("Always", false),
+        vec![],
+        &memory(),
+        expect![
+            "Pending 10.0.0.2 [PodReadyToStartContainers Initialized PodScheduled] web:waiting(ContainerCreating) ready=false restarts=0"
+        ],
+    );
+    check(
+        &pod("Always", false),
+        vec![container(State::Running, 0)],
+        &memory(),
+        expect![
+            "Running 10.0.0.2 [PodReadyToStartContainers Initialized Ready ContainersReady PodScheduled] web:running ready=true restarts=2"
+        ],
+    );
+    check(
+        &pod("Never", false),
+        vec![container(State::Exited, 0)],
+        &memory(),
+        expect![
+            "Succeeded 10.0.0.2 [PodReadyToStartContainers Initialized PodScheduled] web:terminated(Completed 0) ready=false restarts=2"
+        ],
+    );
+    check(
+        &pod("Never", false),
+        vec![container(State::Exited, 2)],
+        &memory(),
+        expect![
+            "Failed 10.0.0.2 [PodReadyToStartContainers Initialized PodScheduled] web:terminated(Error 2) ready=false restarts=2"
+        ],
+    );
 }
 
 #[test]
 fn readiness_waits_for_its_probe() {
     let pod = pod("Always", true);
-    check(&pod, vec![container(State::Running, 0)], &memory(), expect!["Running 10.0.0.2 [PodReadyToStartContainers Initialized PodScheduled] web:running ready=false restarts=2"]);
+    check(
+        &pod,
+        vec![container(State::Running, 0)],
+        &memory(),
+        expect![
+            "Running 10.0.0.2 [PodReadyToStartContainers Initialized PodScheduled] web:running ready=false restarts=2"
+        ],
+    );
     let mut memory = memory();
     memory.probes.insert("c1".to_owned(), Verdicts { readiness: Some(true), ..Verdicts::default() });
-    check(&pod, vec![container(State::Running, 0)], &memory, expect!["Running 10.0.0.2 [PodReadyToStartContainers Initialized Ready ContainersReady PodScheduled] web:running ready=true restarts=2"]);
+    check(
+        &pod,
+        vec![container(State::Running, 0)],
+        &memory,
+        expect![
+            "Running 10.0.0.2 [PodReadyToStartContainers Initialized Ready ContainersReady PodScheduled] web:running ready=true restarts=2"
+        ],
+    );
 }
 
 #[test]
 fn a_crash_loop_shows_the_last_end() {
     let mut memory = memory();
     memory.crash_loop.next("web", now());
-    check(&pod("Always", false), vec![container(State::Exited, 1)], &memory, expect!["Running 10.0.0.2 [PodReadyToStartContainers Initialized PodScheduled] web:waiting(CrashLoopBackOff) last(1) ready=false restarts=2"]);
+    check(
+        &pod("Always", false),
+        vec![container(State::Exited, 1)],
+        &memory,
+        expect![
+            "Running 10.0.0.2 [PodReadyToStartContainers Initialized PodScheduled] web:waiting(CrashLoopBackOff) last(1) ready=false restarts=2"
+        ],
+    );
 }

@@ -104,7 +104,14 @@ impl StatusWriter {
 
 /// Fields that are ours and absent must be removed, which a merge patch says with null.
 const OWNED: [&str; 8] = [
-    "reason", "message", "podIP", "podIPs", "hostIP", "hostIPs", "initContainerStatuses", "containerStatuses",
+    "reason",
+    "message",
+    "podIP",
+    "podIPs",
+    "hostIP",
+    "hostIPs",
+    "initContainerStatuses",
+    "containerStatuses",
 ];
 
 fn to_patch(status: &PodStatus) -> Value {

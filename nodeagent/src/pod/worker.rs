@@ -182,7 +182,9 @@ impl Worker {
             Signal::Changed => {}
             Signal::ReferenceChanged => {
                 self.mounted.renew_at = Some(Timestamp::UNIX_EPOCH);
-                self.memory.holds.retain(|step, hold| step != VOLUMES && hold.reason != "CreateContainerConfigError");
+                self.memory
+                    .holds
+                    .retain(|step, hold| step != VOLUMES && hold.reason != "CreateContainerConfigError");
             }
             Signal::Probed { container_id, kind, verdict } => {
                 let verdicts = self.memory.probes.entry(container_id).or_default();
@@ -232,7 +234,8 @@ impl Worker {
         if std::mem::replace(&mut self.is_adopted, true) {
             return;
         }
-        let told = self.status.container_statuses.iter().chain(&self.status.init_container_statuses).flatten();
+        let told =
+            self.status.container_statuses.iter().chain(&self.status.init_container_statuses).flatten();
         for status in told {
             let id = status.container_id.as_deref().and_then(|id| id.split("://").nth(1)).unwrap_or_default();
             let runs = observed.containers.iter().any(|c| c.id == id && c.state == State::Running);
@@ -327,7 +330,8 @@ impl Worker {
                 continue;
             }
             let is_started = plan::is_started(&self.world(observed), spec, container);
-            let kinds: &[Kind] = if is_started { &[Kind::Liveness, Kind::Readiness] } else { &[Kind::Startup] };
+            let kinds: &[Kind] =
+                if is_started { &[Kind::Liveness, Kind::Readiness] } else { &[Kind::Startup] };
             for kind in kinds {
                 self.start_probe(observed, spec, container, *kind);
             }

@@ -48,11 +48,7 @@ pub enum Error {
 pub fn pause_archive() -> Result<Archive, Error> {
     let source = ImageSource {
         names: vec![PAUSE_IMAGE.to_owned()],
-        entries: vec![Entry::File {
-            path: "pause".to_owned(),
-            mode: 0o755,
-            content: PAUSE_PROGRAM.to_vec(),
-        }],
+        entries: vec![Entry::File { path: "pause".to_owned(), mode: 0o755, content: PAUSE_PROGRAM.to_vec() }],
         entrypoint: vec!["/pause".to_owned()],
         command: Vec::new(),
     };

@@ -27,7 +27,9 @@ use crate::{cgroup, limits};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("containerd is not installed: no program named {program} in PATH (on Debian: apt install containerd)")]
+    #[error(
+        "containerd is not installed: no program named {program} in PATH (on Debian: apt install containerd)"
+    )]
     NotInstalled { program: String },
     #[error("start {program}")]
     Spawn {
@@ -308,8 +310,7 @@ fn is_containerd(pid: Pid, config_file: Option<&Path>) -> bool {
     let Ok(command) = std::fs::read(format!("/proc/{pid}/cmdline")) else { return false };
     let mut words = command.split(|byte| *byte == 0);
     let is_program = words.next().is_some_and(|word| word.ends_with(PROGRAM.as_bytes()));
-    is_program
-        && config_file.is_none_or(|path| words.any(|word| word == path.as_os_str().as_encoded_bytes()))
+    is_program && config_file.is_none_or(|path| words.any(|word| word == path.as_os_str().as_encoded_bytes()))
 }
 
 /// The time between looks at a socket that is about to appear.

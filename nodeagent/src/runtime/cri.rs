@@ -262,8 +262,7 @@ impl Runtime for Cri {
         auth: Option<api::AuthConfig>,
         sandbox: api::PodSandboxConfig,
     ) -> Result<String> {
-        let message =
-            api::PullImageRequest { image: image_spec(image), auth, sandbox_config: Some(sandbox) };
+        let message = api::PullImageRequest { image: image_spec(image), auth, sandbox_config: Some(sandbox) };
         let answer = self.images.clone().pull_image(request(message, limits::IMAGE_PULL)).await;
         answer.map(|a| a.into_inner().image_ref).map_err(failed("PullImage"))
     }

@@ -161,7 +161,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("0.log");
         std::fs::write(&path, "a\nb\nc\n").unwrap();
-        for (tail, expected) in [(0, vec![]), (1, vec!["c\n"]), (2, vec!["b\n", "c\n"]), (9, vec!["a\n", "b\n", "c\n"])] {
+        for (tail, expected) in
+            [(0, vec![]), (1, vec!["c\n"]), (2, vec!["b\n", "c\n"]), (9, vec!["a\n", "b\n", "c\n"])]
+        {
             let mut log = LogFile::open(&path, Some(tail), false).await.unwrap();
             assert_eq!(lines(&mut log).await, expected, "tail {tail}");
         }

@@ -8,9 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 use tracing::debug;
 
+use super::Context;
 use super::log_file::LogFile;
 use super::log_line;
-use super::Context;
 use crate::limits;
 
 /// The options of `kubectl logs`.

@@ -41,7 +41,11 @@ use crate::runtime::Runtime;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("listen on {address} for the node agent's own API (is the port taken by another kubelet?)")]
-    Bind { address: SocketAddr, #[source] source: std::io::Error },
+    Bind {
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
     #[error(transparent)]
     Tls(#[from] tls::Error),
 }
@@ -119,11 +123,14 @@ async fn serve(stream: tokio::net::TcpStream, acceptor: tokio_rustls::TlsAccepto
         Ok(Err(error)) => return debug!(%error, "TLS handshake"),
         Err(_) => return debug!("TLS handshake took too long"),
     };
-    let peer = stream.get_ref().1.peer_certificates().and_then(|chain| auth::User::from_certificate(chain.first()?));
+    let peer =
+        stream.get_ref().1.peer_certificates().and_then(|chain| auth::User::from_certificate(chain.first()?));
     let peer = Arc::new(peer);
     let service = hyper::service::service_fn(move |request| {
         let (context, peer) = (context.clone(), peer.clone());
-        async move { Ok::<_, std::convert::Infallible>(route::answer(context, peer.as_ref().as_ref(), request).await) }
+        async move {
+            Ok::<_, std::convert::Infallible>(route::answer(context, peer.as_ref().as_ref(), request).await)
+        }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(hyper_util::rt::TokioTimer::new()).header_read_timeout(limits::SERVER_HANDSHAKE);

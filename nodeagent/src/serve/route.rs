@@ -65,7 +65,9 @@ impl Asked {
 
     /// Stream flags have two names: the kubelet's (`input`) and the API server's (`stdin`).
     fn flag(&self, names: [&str; 2]) -> bool {
-        self.query.iter().any(|(name, value)| names.contains(&name.as_str()) && matches!(value.as_str(), "1" | "true"))
+        self.query
+            .iter()
+            .any(|(name, value)| names.contains(&name.as_str()) && matches!(value.as_str(), "1" | "true"))
     }
 
     fn streams(&self) -> Streams {
@@ -88,7 +90,8 @@ fn decode(text: &str) -> String {
             b'+' => out.push(b' '),
             b'%' => {
                 let digits: Vec<u8> = bytes.by_ref().take(2).collect();
-                let decoded = std::str::from_utf8(&digits).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok());
+                let decoded =
+                    std::str::from_utf8(&digits).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok());
                 out.push(decoded.unwrap_or(b'%'));
             }
             byte => out.push(byte),
@@ -97,7 +100,11 @@ fn decode(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-pub async fn answer(context: Arc<Context>, user: Option<&User>, request: Request<Incoming>) -> Response<Body> {
+pub async fn answer(
+    context: Arc<Context>,
+    user: Option<&User>,
+    request: Request<Incoming>,
+) -> Response<Body> {
     let path = request.uri().path().to_owned();
     if path == "/healthz" || path == "/healthz/ping" {
         return Response::new(full("ok"));
@@ -177,7 +184,8 @@ async fn attempts(
 ) -> Result<(Arc<Pod>, Vec<api::Container>), (StatusCode, String)> {
     let pod = find_pod(context, namespace, pod)?;
     if facts::find_container(&pod, container).is_none() {
-        let text = format!("container \"{container}\" not found in pod \"{}_{namespace}\"", facts::name(&pod));
+        let text =
+            format!("container \"{container}\" not found in pod \"{}_{namespace}\"", facts::name(&pod));
         return Err((StatusCode::BAD_REQUEST, text));
     }
     let mut found = context.runtime.list_containers(Some(facts::uid(&pod))).await.map_err(broken)?;
@@ -224,12 +232,13 @@ async fn container_logs(context: &Arc<Context>, name: Name<'_>, asked: &Asked) -
 
 /// The one that the status shows as `lastState`: in a crash loop that is the newest, else the one before it.
 fn previous(pod: &Pod, container: &str, attempts: Vec<api::Container>) -> Option<api::Container> {
-    let statuses = pod.status.as_ref().into_iter().flat_map(|status| {
-        status.container_statuses.iter().chain(&status.init_container_statuses).flatten()
-    });
-    let mut last = statuses.filter(|status| status.name == container).filter_map(|status| {
-        status.last_state.as_ref()?.terminated.as_ref()?.container_id.clone()
-    });
+    let statuses =
+        pod.status.as_ref().into_iter().flat_map(|status| {
+            status.container_statuses.iter().chain(&status.init_container_statuses).flatten()
+        });
+    let mut last = statuses
+        .filter(|status| status.name == container)
+        .filter_map(|status| status.last_state.as_ref()?.terminated.as_ref()?.container_id.clone());
     let id = last.next();
     let is_last = |c: &api::Container| id.as_ref().is_some_and(|id| id.ends_with(&c.id));
     let at = attempts.iter().position(is_last).unwrap_or(1);
@@ -241,12 +250,13 @@ fn missing_log(pod: &Pod, (_, pod_name, container): Name<'_>, previous: bool) ->
     if previous {
         return format!("previous terminated container \"{container}\" in pod \"{pod_name}\" not found");
     }
-    let statuses = pod.status.as_ref().into_iter().flat_map(|status| {
-        status.container_statuses.iter().chain(&status.init_container_statuses).flatten()
-    });
-    let waiting = statuses.filter(|status| status.name == container).find_map(|status| {
-        status.state.as_ref()?.waiting.as_ref()?.reason.clone()
-    });
+    let statuses =
+        pod.status.as_ref().into_iter().flat_map(|status| {
+            status.container_statuses.iter().chain(&status.init_container_statuses).flatten()
+        });
+    let waiting = statuses
+        .filter(|status| status.name == container)
+        .find_map(|status| status.state.as_ref()?.waiting.as_ref()?.reason.clone());
     let reason = waiting.unwrap_or_else(|| "ContainerCreating".to_owned());
     format!("container \"{container}\" in pod \"{pod_name}\" is waiting to start: {reason}")
 }

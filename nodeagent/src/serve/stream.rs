@@ -32,7 +32,9 @@ pub async fn tunnel(mut request: Request<Incoming>, url: &str) -> Response<Body>
     }
     let answer = match dial(url, request.method().clone(), forwarded(request.headers())).await {
         Ok(answer) => answer,
-        Err(error) => return sentence(StatusCode::BAD_GATEWAY, &format!("cannot reach the runtime's stream: {error}")),
+        Err(error) => {
+            return sentence(StatusCode::BAD_GATEWAY, &format!("cannot reach the runtime's stream: {error}"));
+        }
     };
     let status = answer.status();
     let headers = forwarded(answer.headers());

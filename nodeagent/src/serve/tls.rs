@@ -13,11 +13,23 @@ use rustls::server::WebPkiClientVerifier;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("read {}", path.display())]
-    Read { path: PathBuf, #[source] source: std::io::Error },
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("write {}", path.display())]
-    Write { path: PathBuf, #[source] source: std::io::Error },
+    Write {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("parse {what}")]
-    Parse { what: &'static str, #[source] source: rustls::pki_types::pem::Error },
+    Parse {
+        what: &'static str,
+        #[source]
+        source: rustls::pki_types::pem::Error,
+    },
     #[error("make a self-signed serving certificate")]
     Generate(#[source] rcgen::Error),
     #[error("use the serving certificate and the client CA: {0}")]
@@ -34,7 +46,11 @@ pub struct Identity {
 }
 
 /// Reads the pair, or makes a self-signed one in `folder` as the stock kubelet does (`kubelet.crt`, `kubelet.key`).
-pub fn self_signed(folder: &Path, node_name: &str, addresses: &[IpAddr]) -> Result<(Vec<u8>, Vec<u8>), Error> {
+pub fn self_signed(
+    folder: &Path,
+    node_name: &str,
+    addresses: &[IpAddr],
+) -> Result<(Vec<u8>, Vec<u8>), Error> {
     let (cert, key) = (folder.join("kubelet.crt"), folder.join("kubelet.key"));
     if let (Ok(cert_pem), Ok(key_pem)) = (std::fs::read(&cert), std::fs::read(&key)) {
         return Ok((cert_pem, key_pem));
@@ -88,5 +104,7 @@ pub fn server_config(identity: &Identity) -> Result<rustls::ServerConfig, Error>
 }
 
 fn certificates(what: &'static str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
-    CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|source| Error::Parse { what, source })
+    CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(|source| Error::Parse { what, source })
 }

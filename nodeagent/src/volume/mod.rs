@@ -46,11 +46,7 @@ pub enum Reason {
     #[error("volume type {0} is not supported by this node agent")]
     Unsupported(String),
     #[error("{action} {}: {source}", path.display())]
-    Io {
-        action: &'static str,
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Io { action: &'static str, path: PathBuf, source: std::io::Error },
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -105,8 +101,13 @@ impl Volumes {
             host_path::check(source)?;
             return Ok(PathBuf::from(&source.path));
         }
-        let context =
-            payload::Context { pod, node: &self.node, pod_ips, link: self.link.as_ref(), tokens: &self.tokens };
+        let context = payload::Context {
+            pod,
+            node: &self.node,
+            pod_ips,
+            link: self.link.as_ref(),
+            tokens: &self.tokens,
+        };
         let Some((kind, payload)) = payload::collect(&context, volume).await? else {
             return Err(Reason::Unsupported(kind_of(volume)));
         };
@@ -153,7 +154,9 @@ impl Volumes {
         for (at, mount) in container.volume_mounts.iter().flatten().enumerate() {
             let fail = |reason| Error { volume: mount.name.clone(), reason };
             let Some(host_path) = mounted.paths.get(&mount.name) else {
-                return Err(fail(Reason::Unsupported("volumeMounts of a volume that the pod does not have".to_owned())));
+                return Err(fail(Reason::Unsupported(
+                    "volumeMounts of a volume that the pod does not have".to_owned(),
+                )));
             };
             let sub = match (&mount.sub_path, &mount.sub_path_expr) {
                 (Some(path), _) if !path.is_empty() => Some(path.clone()),

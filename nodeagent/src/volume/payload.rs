@@ -98,12 +98,7 @@ struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    fn new(
-        name: &'a str,
-        items: Option<&'a [KeyToPath]>,
-        optional: Option<bool>,
-        mode: Option<i32>,
-    ) -> Self {
+    fn new(name: &'a str, items: Option<&'a [KeyToPath]>, optional: Option<bool>, mode: Option<i32>) -> Self {
         Self { name, items, optional: optional == Some(true), mode: mode.unwrap_or(DEFAULT_MODE) }
     }
 }

@@ -92,8 +92,13 @@ impl Tokens {
         let answer = self.link.service_account_token(&key, &request).await.map_err(Error::Request)?;
         let status = answer.status.ok_or(Error::Empty)?;
         let now = Timestamp::now();
-        let expires_at = status.expiration_timestamp.map_or(now + SignedDuration::from_secs(seconds), |t| t.0);
-        Ok(Token { token: status.token.ok_or(Error::Empty)?, renew_at: renew_at(now, expires_at), expires_at })
+        let expires_at =
+            status.expiration_timestamp.map_or(now + SignedDuration::from_secs(seconds), |t| t.0);
+        Ok(Token {
+            token: status.token.ok_or(Error::Empty)?,
+            renew_at: renew_at(now, expires_at),
+            expires_at,
+        })
     }
 }
 

@@ -7,12 +7,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::DeleteOptions;
 use super::config::ClientConfig;
 use super::error::Error;
 use super::object::{ObjectRef, PartialObject, Resource, ResourceType, SubresourceRef, target_of};
 use super::transport::{GrpcTransport, Transport};
 use super::watch::WatchLink;
-use super::DeleteOptions;
 use crate::resources::patch_request::Type as PatchType;
 use crate::resources::{
     CreateRequest, DeleteRequest, GetRequest, ListRequest, PatchRequest, Projection, Target, UpdateRequest,
@@ -71,11 +71,18 @@ impl Client {
 
     pub async fn get<K: Resource>(&self, namespace: &str, name: &str) -> Result<K, Error> {
         let target = Some(target_of::<K>(namespace, name, ""));
-        decode(K::KIND, &self.transport.get(GetRequest { target, projection: Projection::Full as i32 }).await?)
+        decode(
+            K::KIND,
+            &self.transport.get(GetRequest { target, projection: Projection::Full as i32 }).await?,
+        )
     }
 
     /// `namespace` empty: all namespaces, or a cluster-scoped kind.
-    pub async fn list<K: Resource>(&self, namespace: &str, options: &ListOptions) -> Result<Listed<K>, Error> {
+    pub async fn list<K: Resource>(
+        &self,
+        namespace: &str,
+        options: &ListOptions,
+    ) -> Result<Listed<K>, Error> {
         let target = target_of::<K>(namespace, "", "");
         let (items, revision) = self.transport.list(list_request(target, options, Projection::Full)).await?;
         let items = items.iter().map(|item| decode(K::KIND, item)).collect::<Result<_, _>>()?;
@@ -115,7 +122,12 @@ impl Client {
         decode(K::KIND, &self.transport.patch(self.patch_request(target, patch)?).await?)
     }
 
-    pub async fn delete<K: Resource>(&self, namespace: &str, name: &str, options: &DeleteOptions) -> Result<(), Error> {
+    pub async fn delete<K: Resource>(
+        &self,
+        namespace: &str,
+        name: &str,
+        options: &DeleteOptions,
+    ) -> Result<(), Error> {
         self.delete_target(target_of::<K>(namespace, name, ""), options).await
     }
 
@@ -135,7 +147,12 @@ impl Client {
         self.transport.discover().await
     }
 
-    pub async fn get_metadata(&self, ty: &ResourceType, namespace: &str, name: &str) -> Result<PartialObject, Error> {
+    pub async fn get_metadata(
+        &self,
+        ty: &ResourceType,
+        namespace: &str,
+        name: &str,
+    ) -> Result<PartialObject, Error> {
         let request =
             GetRequest { target: Some(ty.target(namespace, name)), projection: Projection::Metadata as i32 };
         decode("metadata", &self.transport.get(request).await?)
@@ -163,7 +180,12 @@ impl Client {
         self.delete_target(ty.target(namespace, name), options).await
     }
 
-    pub async fn patch_untyped(&self, ty: &ResourceType, object: &ObjectRef, patch: &Patch) -> Result<Value, Error> {
+    pub async fn patch_untyped(
+        &self,
+        ty: &ResourceType,
+        object: &ObjectRef,
+        patch: &Patch,
+    ) -> Result<Value, Error> {
         let mut target = ty.target(&object.namespace, &object.name);
         target.subresource = object.subresource.clone();
         decode("object", &self.transport.patch(self.patch_request(target, patch)?).await?)
@@ -190,7 +212,12 @@ impl Client {
     }
 
     fn create_request(&self, target: Target, json: Bytes) -> CreateRequest {
-        CreateRequest { target: Some(target), json, field_manager: self.field_manager.to_string(), dry_run: false }
+        CreateRequest {
+            target: Some(target),
+            json,
+            field_manager: self.field_manager.to_string(),
+            dry_run: false,
+        }
     }
 
     fn patch_request(&self, target: Target, patch: &Patch) -> Result<PatchRequest, Error> {
@@ -225,5 +252,7 @@ pub(super) fn decode<T: DeserializeOwned>(what: &'static str, json: &[u8]) -> Re
 }
 
 fn encode<T: Serialize>(what: &'static str, value: &T) -> Result<Bytes, Error> {
-    serde_json::to_vec(value).map(Bytes::from).map_err(|error| Error::Encode { what, message: error.to_string() })
+    serde_json::to_vec(value)
+        .map(Bytes::from)
+        .map_err(|error| Error::Encode { what, message: error.to_string() })
 }

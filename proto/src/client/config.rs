@@ -28,7 +28,10 @@ pub enum Credential {
 /// Secrets stay out of logs.
 impl std::fmt::Debug for ClientConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ClientConfig").field("server", &self.server).field("user_agent", &self.user_agent).finish_non_exhaustive()
+        f.debug_struct("ClientConfig")
+            .field("server", &self.server)
+            .field("user_agent", &self.user_agent)
+            .finish_non_exhaustive()
     }
 }
 
@@ -36,7 +39,11 @@ impl std::fmt::Debug for ClientConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("cannot read {path}: give --kubeconfig a file that exists and that this user may read")]
-    Read { path: PathBuf, #[source] source: std::io::Error },
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("{path} is not a kubeconfig: {message}")]
     Parse { path: PathBuf, message: String },
     #[error("{path}: {what} is missing: name it in the current context, or set one with kubectl config")]
@@ -102,7 +109,12 @@ impl ClientConfig {
         let cluster = file.pick(&file.parsed.clusters, &context.cluster, "cluster")?;
         let user = file.pick(&file.parsed.users, &context.user, "user")?;
         let ca_pem = file.pem(&cluster.ca_data, &cluster.ca_file, "certificate-authority-data")?;
-        Ok(Self { server: cluster.server.clone(), ca_pem, credential: file.credential(user)?, user_agent: user_agent.to_owned() })
+        Ok(Self {
+            server: cluster.server.clone(),
+            ca_pem,
+            credential: file.credential(user)?,
+            user_agent: user_agent.to_owned(),
+        })
     }
 }
 
@@ -113,7 +125,8 @@ struct KubeconfigFile {
 
 impl KubeconfigFile {
     fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let parsed = serde_saphyr::from_str(&text)
             .map_err(|error| ConfigError::Parse { path: path.to_owned(), message: error.to_string() })?;
         Ok(Self { path: path.to_owned(), parsed })
@@ -138,11 +151,16 @@ impl KubeconfigFile {
         })
     }
 
-    fn pem(&self, data: &Option<String>, file: &Option<PathBuf>, what: &'static str) -> Result<Vec<u8>, ConfigError> {
+    fn pem(
+        &self,
+        data: &Option<String>,
+        file: &Option<PathBuf>,
+        what: &'static str,
+    ) -> Result<Vec<u8>, ConfigError> {
         match (data, file) {
-            (Some(data), _) => {
-                STANDARD.decode(data.trim()).map_err(|_| ConfigError::Base64 { path: self.path.clone(), what })
-            }
+            (Some(data), _) => STANDARD
+                .decode(data.trim())
+                .map_err(|_| ConfigError::Base64 { path: self.path.clone(), what }),
             (None, Some(file)) => self.read_beside(file),
             (None, None) => Err(self.missing(what)),
         }

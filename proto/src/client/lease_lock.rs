@@ -125,8 +125,11 @@ impl LeaseLock {
     }
 
     async fn create(&mut self) -> Result<bool, Error> {
-        let metadata =
-            ObjectMeta { name: Some(self.name.clone()), namespace: Some(self.namespace.clone()), ..Default::default() };
+        let metadata = ObjectMeta {
+            name: Some(self.name.clone()),
+            namespace: Some(self.namespace.clone()),
+            ..Default::default()
+        };
         let lease = Lease { metadata, spec: Some(self.next_spec(None)) };
         match self.client.create(&lease).await {
             Ok(_) => Ok(true),
@@ -154,12 +157,17 @@ impl LeaseLock {
 
     fn next_spec(&self, present: Option<&LeaseSpec>) -> LeaseSpec {
         let now = MicroTime(Timestamp::now());
-        let held = present.is_some_and(|spec| spec.holder_identity.as_deref() == Some(self.identity.as_str()));
+        let held =
+            present.is_some_and(|spec| spec.holder_identity.as_deref() == Some(self.identity.as_str()));
         let transitions = present.and_then(|spec| spec.lease_transitions).unwrap_or(0);
         LeaseSpec {
             holder_identity: Some(self.identity.clone()),
             lease_duration_seconds: i32::try_from(LEASE_DURATION.as_secs()).ok(),
-            acquire_time: if held { present.and_then(|spec| spec.acquire_time.clone()) } else { Some(now.clone()) },
+            acquire_time: if held {
+                present.and_then(|spec| spec.acquire_time.clone())
+            } else {
+                Some(now.clone())
+            },
             renew_time: Some(now),
             lease_transitions: Some(if held || present.is_none() { transitions } else { transitions + 1 }),
             ..present.cloned().unwrap_or_default()

@@ -33,7 +33,10 @@ const REFUSED_RETRY: Duration = Duration::from_millis(500);
 /// What changed.
 #[derive(Debug)]
 pub enum Event<K> {
-    Applied { old: Option<Arc<K>>, new: Arc<K> },
+    Applied {
+        old: Option<Arc<K>>,
+        new: Arc<K>,
+    },
     /// The last state that was seen.
     Deleted(Arc<K>),
     /// The store holds everything that existed at the start.
@@ -95,7 +98,16 @@ impl<K: DeserializeOwned + Send + Sync + 'static> Reflector<K> {
         projection: Projection,
         meta: fn(&K) -> &ObjectMeta,
     ) -> Self {
-        Self { client, target, scope, projection, meta, indexes: Vec::new(), built: None, subscribers: Vec::new() }
+        Self {
+            client,
+            target,
+            scope,
+            projection,
+            meta,
+            indexes: Vec::new(),
+            built: None,
+            subscribers: Vec::new(),
+        }
     }
 
     /// Declares an index. Must come before the first [`Reflector::store`].

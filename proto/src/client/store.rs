@@ -64,7 +64,8 @@ impl<K> Index<K> {
 
 /// A store and its writing end.
 pub fn new<K>(indexes: Vec<(&'static str, IndexFn<K>)>) -> (Writer<K>, Store<K>) {
-    let indexes = indexes.into_iter().map(|(name, values)| Index { name, values, keys: HashMap::new() }).collect();
+    let indexes =
+        indexes.into_iter().map(|(name, values)| Index { name, values, keys: HashMap::new() }).collect();
     let inner = Arc::new(RwLock::new(Inner { objects: HashMap::new(), indexes, revision: 0 }));
     let (sender, receiver) = watch::channel(false);
     (Writer { inner: inner.clone(), synced: sender }, Store { inner, synced: receiver })

@@ -18,8 +18,8 @@ use super::config::{ClientConfig, Credential};
 use super::error::Error;
 use crate::resources::resources_client::ResourcesClient;
 use crate::resources::{
-    CreateRequest, DeleteRequest, DiscoverRequest, GetRequest, ListRequest, PatchRequest, ResourceType, UpdateRequest,
-    WatchRequest, WatchResponse,
+    CreateRequest, DeleteRequest, DiscoverRequest, GetRequest, ListRequest, PatchRequest, ResourceType,
+    UpdateRequest, WatchRequest, WatchResponse,
 };
 
 /// Largest message either side sends: an object is at most 3 MiB, a chunk of a list 4 MiB.
@@ -70,11 +70,13 @@ impl GrpcTransport {
         let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&config.ca_pem));
         let mut bearer = Bearer(None);
         match &config.credential {
-            Credential::ClientCert { cert_pem, key_pem } => tls = tls.identity(Identity::from_pem(cert_pem, key_pem)),
+            Credential::ClientCert { cert_pem, key_pem } => {
+                tls = tls.identity(Identity::from_pem(cert_pem, key_pem))
+            }
             Credential::Token(token) => {
-                let mut value: MetadataValue<_> = format!("Bearer {token}")
-                    .parse()
-                    .map_err(|_| Error::Config("the token has characters that a header cannot carry".to_owned()))?;
+                let mut value: MetadataValue<_> = format!("Bearer {token}").parse().map_err(|_| {
+                    Error::Config("the token has characters that a header cannot carry".to_owned())
+                })?;
                 value.set_sensitive(true);
                 bearer = Bearer(Some(value));
             }
@@ -113,7 +115,8 @@ impl Transport for GrpcTransport {
     }
 
     async fn list(&self, request: ListRequest) -> Result<(Vec<Bytes>, u64), Error> {
-        let mut chunks = self.client.clone().list(timed(request)).await.map_err(Error::from_grpc)?.into_inner();
+        let mut chunks =
+            self.client.clone().list(timed(request)).await.map_err(Error::from_grpc)?.into_inner();
         let mut items = Vec::new();
         while let Some(chunk) = chunks.message().await.map_err(Error::from_grpc)? {
             items.extend(chunk.items);
@@ -145,12 +148,14 @@ impl Transport for GrpcTransport {
     }
 
     async fn discover(&self) -> Result<Vec<ResourceType>, Error> {
-        let answer = self.client.clone().discover(timed(DiscoverRequest {})).await.map_err(Error::from_grpc)?;
+        let answer =
+            self.client.clone().discover(timed(DiscoverRequest {})).await.map_err(Error::from_grpc)?;
         Ok(answer.into_inner().resources)
     }
 
     async fn watch(&self, requests: mpsc::Receiver<WatchRequest>) -> Result<WatchStream, Error> {
-        let stream = self.client.clone().watch(ReceiverStream::new(requests)).await.map_err(Error::from_grpc)?;
+        let stream =
+            self.client.clone().watch(ReceiverStream::new(requests)).await.map_err(Error::from_grpc)?;
         Ok(stream.into_inner().map(|answer| answer.map_err(Error::from_grpc)).boxed())
     }
 }

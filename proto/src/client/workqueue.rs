@@ -184,7 +184,8 @@ impl<T: Clone + Eq + Hash> State<T> {
 
     fn next_backoff(&mut self, item: &T) -> Duration {
         let failures = self.failures.entry(item.clone()).or_insert(0);
-        let delay = BACKOFF_MIN.saturating_mul(1u32.checked_shl(*failures).unwrap_or(u32::MAX)).min(BACKOFF_MAX);
+        let delay =
+            BACKOFF_MIN.saturating_mul(1u32.checked_shl(*failures).unwrap_or(u32::MAX)).min(BACKOFF_MAX);
         *failures = failures.saturating_add(1).min(31);
         delay
     }
@@ -239,7 +240,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn shut_down_wakes_every_waiter() {
         let queue: WorkQueue<&str> = WorkQueue::new();
-        let waiters: Vec<_> = (0..3).map(|_| tokio::spawn({ let queue = queue.clone(); async move { queue.next().await } })).collect();
+        let waiters: Vec<_> = (0..3)
+            .map(|_| {
+                tokio::spawn({
+                    let queue = queue.clone();
+                    async move { queue.next().await }
+                })
+            })
+            .collect();
         tokio::task::yield_now().await;
         queue.shut_down();
         for waiter in waiters {

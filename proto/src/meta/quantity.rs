@@ -29,9 +29,7 @@ enum Format {
 
 /// Why a quantity text was refused.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error(
-    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-)]
+#[error("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")]
 pub struct ParseQuantityError;
 
 const BINARY: [(&str, u32); 6] = [("Ki", 10), ("Mi", 20), ("Gi", 30), ("Ti", 40), ("Pi", 50), ("Ei", 60)];
@@ -166,7 +164,8 @@ impl fmt::Display for Quantity {
             (0, _) => write!(f, "{value}"),
             (_, Format::DecimalExponent) => write!(f, "{value}e{exponent}"),
             _ => {
-                let suffix = DECIMAL.iter().find(|(_, power)| *power == exponent).map_or("", |(name, _)| name);
+                let suffix =
+                    DECIMAL.iter().find(|(_, power)| *power == exponent).map_or("", |(name, _)| name);
                 write!(f, "{value}{suffix}")
             }
         }
@@ -219,9 +218,20 @@ mod tests {
     #[test]
     fn canonical_text() {
         for (text, canonical) in [
-            ("0", "0"), ("100m", "100m"), ("1000m", "1"), ("0.5", "500m"), ("1.5Gi", "1536Mi"), ("1024", "1024"),
-            ("1024Ki", "1Mi"), ("1e3", "1e3"), ("2000", "2k"), ("12E", "12E"), ("1.0000000001", "1000000001n"), ("-1", "-1"),
-            (".5", "500m"), ("5.", "5"),
+            ("0", "0"),
+            ("100m", "100m"),
+            ("1000m", "1"),
+            ("0.5", "500m"),
+            ("1.5Gi", "1536Mi"),
+            ("1024", "1024"),
+            ("1024Ki", "1Mi"),
+            ("1e3", "1e3"),
+            ("2000", "2k"),
+            ("12E", "12E"),
+            ("1.0000000001", "1000000001n"),
+            ("-1", "-1"),
+            (".5", "500m"),
+            ("5.", "5"),
         ] {
             let parsed = Quantity::parse(text).expect(text);
             assert_eq!(parsed.to_string(), canonical, "{text}");

@@ -125,7 +125,8 @@ impl Requirement {
         let Some(close) = part.rfind(')').filter(|close| *close > open) else {
             return Err(ParseError(format!("found '{part}', expected: ',' or ')'")));
         };
-        let values: Vec<String> = part[open + 1..close].split(',').map(|value| value.trim().to_owned()).collect();
+        let values: Vec<String> =
+            part[open + 1..close].split(',').map(|value| value.trim().to_owned()).collect();
         for value in &values {
             check_value(value)?;
         }
@@ -155,10 +156,16 @@ impl Requirement {
             (Operator::NotIn(values), Some(value)) => values.iter().all(|unwanted| unwanted != value),
             (Operator::NotIn(_) | Operator::DoesNotExist, None) => true,
             (Operator::Exists, Some(_)) => true,
-            (Operator::GreaterThan(bound), Some(value)) => value.parse::<i64>().is_ok_and(|value| value > *bound),
-            (Operator::LessThan(bound), Some(value)) => value.parse::<i64>().is_ok_and(|value| value < *bound),
+            (Operator::GreaterThan(bound), Some(value)) => {
+                value.parse::<i64>().is_ok_and(|value| value > *bound)
+            }
+            (Operator::LessThan(bound), Some(value)) => {
+                value.parse::<i64>().is_ok_and(|value| value < *bound)
+            }
             (Operator::DoesNotExist, Some(_)) => false,
-            (Operator::In(_) | Operator::Exists | Operator::GreaterThan(_) | Operator::LessThan(_), None) => false,
+            (Operator::In(_) | Operator::Exists | Operator::GreaterThan(_) | Operator::LessThan(_), None) => {
+                false
+            }
         }
     }
 }
@@ -175,7 +182,9 @@ const COMPARISONS: [(&str, Build); 5] = [
 ];
 
 fn parse_bound(value: &str) -> Result<i64, ParseError> {
-    value.parse().map_err(|_| ParseError(format!("for 'Gt', 'Lt' operators, the value must be an integer, got {value:?}")))
+    value.parse().map_err(|_| {
+        ParseError(format!("for 'Gt', 'Lt' operators, the value must be an integer, got {value:?}"))
+    })
 }
 
 /// Label values: at most 63 characters of the qualified-name alphabet, or empty.

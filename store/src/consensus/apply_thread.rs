@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::codec;
 use super::snapshot::SnapshotDir;
 use super::types::{BatchReply, EncodedBatch, Entry, LogId, Payload, SnapshotMeta, StoredMembership};
-use crate::apply::{Applier, AppliedPosition};
+use crate::apply::{AppliedPosition, Applier};
 
 /// Jobs that wait for the thread. Raft's worker sends one at a time.
 const QUEUE: usize = 4;
@@ -85,7 +85,9 @@ fn run(mut applier: Applier, mut jobs: mpsc::Receiver<Job>) {
     while let Some(job) = jobs.blocking_recv() {
         match job {
             Job::Apply { entries, done } => drop(done.send(apply(&mut applier, &entries))),
-            Job::Checkpoint { dir, done } => drop(done.send(applier.checkpoint(&dir).map_err(io::Error::other))),
+            Job::Checkpoint { dir, done } => {
+                drop(done.send(applier.checkpoint(&dir).map_err(io::Error::other)))
+            }
             Job::Install { dir, meta, done } => drop(done.send(install(&mut applier, &dir, &meta))),
             Job::Sync { done } => drop(done.send(applier.sync().map_err(io::Error::other))),
         }
@@ -122,7 +124,9 @@ fn install(applier: &mut Applier, dir: &SnapshotDir, meta: &SnapshotMeta) -> io:
     let found = applied_state(applier).map_err(io::Error::other)?;
     if found.last_applied != meta.last_log_id {
         let (found, want) = (found.last_applied, meta.last_log_id);
-        return Err(io::Error::other(format!("the snapshot holds the state of {found:?} and not of {want:?}")));
+        return Err(io::Error::other(format!(
+            "the snapshot holds the state of {found:?} and not of {want:?}"
+        )));
     }
     Ok(())
 }

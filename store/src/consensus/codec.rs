@@ -11,7 +11,9 @@
 use bincode::{Decode, Encode};
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::types::{EncodedBatch, Entry, LeaderId, LogId, MemberNode, Membership, Payload, StoredMembership, Vote};
+use super::types::{
+    EncodedBatch, Entry, LeaderId, LogId, MemberNode, Membership, Payload, StoredMembership, Vote,
+};
 use crate::limits::MAX_RECORD_BYTES;
 
 const MAGIC: u16 = 0xba15;
@@ -89,7 +91,9 @@ pub fn encode_entry(entry: &Entry) -> Bytes {
     let (kind, payload) = match &entry.payload {
         Payload::Blank => (KIND_BLANK, Bytes::new()),
         Payload::Normal(EncodedBatch { bytes }) => (KIND_COMMANDS, bytes.clone()),
-        Payload::Membership(membership) => (KIND_MEMBERSHIP, encode_body(&membership_record(None, membership))),
+        Payload::Membership(membership) => {
+            (KIND_MEMBERSHIP, encode_body(&membership_record(None, membership)))
+        }
     };
     let LogId { leader_id, index } = entry.log_id;
     let header = EntryHeader { term: leader_id.term, leader: leader_id.node_id, index, kind };
@@ -104,7 +108,9 @@ pub fn decode_entry(bytes: &Bytes) -> Result<Entry, DecodeError> {
     let payload = match header.kind {
         KIND_BLANK => Payload::Blank,
         KIND_COMMANDS => Payload::Normal(EncodedBatch { bytes: payload }),
-        KIND_MEMBERSHIP => Payload::Membership(stored_membership(decode_body(&payload)?.0)?.membership().clone()),
+        KIND_MEMBERSHIP => {
+            Payload::Membership(stored_membership(decode_body(&payload)?.0)?.membership().clone())
+        }
         kind => return Err(DecodeError::Kind(kind)),
     };
     Ok(Entry { log_id: log_id(header.term, header.leader, header.index), payload })
@@ -153,7 +159,11 @@ fn membership_record(log_id: Option<&LogId>, membership: &Membership) -> Members
     let voters = membership.get_joint_config().iter().map(|set| set.iter().copied().collect()).collect();
     let members = membership
         .nodes()
-        .map(|(id, node)| MemberRecord { id: *id, name: node.name.clone(), peer_urls: node.peer_urls.clone() })
+        .map(|(id, node)| MemberRecord {
+            id: *id,
+            name: node.name.clone(),
+            peer_urls: node.peer_urls.clone(),
+        })
         .collect();
     MembershipRecord { log_id: log_id.map(log_id_record), voters, members }
 }
@@ -175,7 +185,9 @@ fn stored_membership(record: MembershipRecord) -> Result<StoredMembership, Decod
 }
 
 fn encode_body(record: &impl Encode) -> Bytes {
-    bincode::encode_to_vec(record, bincode::config::legacy()).expect("records hold nothing that cannot encode").into()
+    bincode::encode_to_vec(record, bincode::config::legacy())
+        .expect("records hold nothing that cannot encode")
+        .into()
 }
 
 fn decode_body<T: Decode<()>>(body: &Bytes) -> Result<(T, usize), DecodeError> {

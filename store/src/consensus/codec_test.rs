@@ -7,7 +7,10 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn entry() -> Entry {
-    Entry { log_id: log_id(7, 2, 9), payload: Payload::Normal(EncodedBatch { bytes: Bytes::from_static(b"put") }) }
+    Entry {
+        log_id: log_id(7, 2, 9),
+        payload: Payload::Normal(EncodedBatch { bytes: Bytes::from_static(b"put") }),
+    }
 }
 
 #[test]

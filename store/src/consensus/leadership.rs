@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::{Instant, ServerState};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::metrics::RaftServerMetrics;
+use openraft::{Instant, ServerState};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -82,7 +82,12 @@ impl Herald {
             if changed && leadership.leader.is_some() && current.leader != leadership.leader {
                 self.metrics.leader_changes_seen.inc();
                 let Leadership { term, leader, is_leader } = &leadership;
-                tracing::info!(term, leader = leader.map(|id| format!("{id:x}")), is_leader, "leader elected");
+                tracing::info!(
+                    term,
+                    leader = leader.map(|id| format!("{id:x}")),
+                    is_leader,
+                    "leader elected"
+                );
             }
             if changed && leadership.leader.is_none() && current.leader.is_some() {
                 tracing::info!(term = leadership.term, "leader lost");
@@ -109,7 +114,11 @@ fn read(metrics: &RaftServerMetrics<TypeConfig>) -> (Leadership, Members) {
     let voters: std::collections::BTreeSet<u64> = membership.voter_ids().collect();
     let members = membership
         .nodes()
-        .map(|(id, node)| MemberView { id: *id, node: Arc::new(node.clone()), is_learner: !voters.contains(id) })
+        .map(|(id, node)| MemberView {
+            id: *id,
+            node: Arc::new(node.clone()),
+            is_learner: !voters.contains(id),
+        })
         .collect();
     (leadership, Arc::new(members))
 }

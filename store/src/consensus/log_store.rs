@@ -94,8 +94,13 @@ impl LogStore {
         let purged = read_meta(&db, PURGED_KEY, codec::decode_log_id)?;
         let committed = read_meta(&db, COMMITTED_KEY, codec::decode_log_id)?;
         let cache = RwLock::new(load_tail(&db)?);
-        let shared =
-            Arc::new(Shared { db, cache, fsync_seconds, vote: RwLock::new(vote), purged: RwLock::new(purged) });
+        let shared = Arc::new(Shared {
+            db,
+            cache,
+            fsync_seconds,
+            vote: RwLock::new(vote),
+            purged: RwLock::new(purged),
+        });
         let (jobs, receiver) = mpsc::channel(LOG_WRITER_QUEUE);
         let writer = shared.clone();
         std::thread::Builder::new()

@@ -18,12 +18,24 @@ use super::types::{Entry, LogId, TypeConfig, Vote};
 use crate::limits::{LOG_CACHE_BYTES, LOG_CACHE_ENTRIES, MAX_LOG_WRITE_BYTES};
 
 pub enum Job {
-    Append { entries: Vec<Entry>, flushed: IOFlushed<TypeConfig> },
-    SaveVote { vote: Vote, done: Done },
+    Append {
+        entries: Vec<Entry>,
+        flushed: IOFlushed<TypeConfig>,
+    },
+    SaveVote {
+        vote: Vote,
+        done: Done,
+    },
     /// Not worth a sync of its own: travels with the next write.
     SaveCommitted(LogId),
-    TruncateAfter { last: Option<u64>, done: Done },
-    Purge { upto: LogId, done: Done },
+    TruncateAfter {
+        last: Option<u64>,
+        done: Done,
+    },
+    Purge {
+        upto: LogId,
+        done: Done,
+    },
 }
 
 pub type Done = oneshot::Sender<io::Result<()>>;

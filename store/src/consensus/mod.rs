@@ -45,8 +45,8 @@ use self::peers::{Client, Lane, Peers};
 use self::proposer::{CommandResult, Proposal};
 use self::read_index::Reader;
 use self::state_machine::StateMachine;
-pub use self::types::{Leadership, MemberView};
 use self::types::{EncodedBatch, LeaderId, TypeConfig};
+pub use self::types::{Leadership, MemberView};
 use crate::apply::Reply;
 use crate::error::Error;
 use crate::metrics::Metrics;
@@ -124,7 +124,8 @@ impl Consensus {
     /// Appends only while this member leads in `term`, and never anywhere else: for what a leader decides by itself.
     pub async fn propose_in_term(&self, term: u64, ops: Vec<Op>) -> Result<Vec<CommandResult>, Error> {
         let unix_ms = proposer::unix_ms_now();
-        let commands = ops.into_iter().map(|op| Command { request_id: self.next_request_id(), unix_ms, op: Some(op) });
+        let commands =
+            ops.into_iter().map(|op| Command { request_id: self.next_request_id(), unix_ms, op: Some(op) });
         let batch = CommandBatch { commands: commands.collect() };
         let leader = LeaderId { term, node_id: *self.inner.raft.node_id() };
         let (responder, reply) = ProgressResponder::complete_only();
@@ -154,7 +155,8 @@ impl Consensus {
             let index = answer.await.map_err(|_| Error::Stopped)??;
             self.wait_applied(index).await
         };
-        let result = tokio::time::timeout(self.inner.request_timeout, wait).await.unwrap_or(Err(Error::Timeout));
+        let result =
+            tokio::time::timeout(self.inner.request_timeout, wait).await.unwrap_or(Err(Error::Timeout));
         if result.is_err() {
             self.inner.metrics.read_indexes_failed.inc();
         }
@@ -163,7 +165,8 @@ impl Consensus {
 
     /// Confirms with a majority that this member leads, and waits until it has applied all that it had committed.
     pub async fn confirm_leadership(&self, applied_wait: Duration) -> Result<(), Error> {
-        let confirmed = tokio::time::timeout(self.inner.request_timeout, read_index::confirm(&self.inner.raft));
+        let confirmed =
+            tokio::time::timeout(self.inner.request_timeout, read_index::confirm(&self.inner.raft));
         let index = confirmed.await.unwrap_or(Err(Error::Timeout))?;
         let applied = tokio::time::timeout(applied_wait, self.wait_applied(index)).await;
         applied.unwrap_or(Err(Error::TimeoutWaitAppliedIndex))

@@ -54,7 +54,10 @@ impl Peer for PeerService {
         Ok(Response::new(wire::vote_response_to(&response)))
     }
 
-    async fn pre_vote(&self, request: Request<pb::VoteRequest>) -> Result<Response<pb::VoteResponse>, Status> {
+    async fn pre_vote(
+        &self,
+        request: Request<pb::VoteRequest>,
+    ) -> Result<Response<pb::VoteResponse>, Status> {
         let request = wire::vote_request_from(request.into_inner()).map_err(bad_message)?;
         let response = self.raft.pre_vote(request).await.map_err(stopped)?;
         Ok(Response::new(wire::vote_response_to(&response)))
@@ -95,7 +98,10 @@ impl Peer for PeerService {
         Ok(Response::new(pb::TransferLeaderResponse { refused }))
     }
 
-    async fn propose(&self, request: Request<pb::ProposeRequest>) -> Result<Response<pb::ProposeResponse>, Status> {
+    async fn propose(
+        &self,
+        request: Request<pb::ProposeRequest>,
+    ) -> Result<Response<pb::ProposeResponse>, Status> {
         self.must_lead()?;
         let batch = request.into_inner().batch.unwrap_or_default();
         let mut waiting = Vec::with_capacity(batch.commands.len());
@@ -111,7 +117,10 @@ impl Peer for PeerService {
         Ok(Response::new(reply_wire::replies_to(replies)))
     }
 
-    async fn read_index(&self, _: Request<pb::ReadIndexRequest>) -> Result<Response<pb::ReadIndexResponse>, Status> {
+    async fn read_index(
+        &self,
+        _: Request<pb::ReadIndexRequest>,
+    ) -> Result<Response<pb::ReadIndexResponse>, Status> {
         self.must_lead()?;
         let index = read_index::confirm(&self.raft).await?;
         Ok(Response::new(pb::ReadIndexResponse { index }))

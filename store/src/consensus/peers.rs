@@ -20,7 +20,9 @@ use tonic::{Request, Status};
 
 use super::types::MemberNode;
 use crate::error::Error;
-use crate::limits::{CONNECTION_WINDOW_BYTES, MAX_PEER_MESSAGE_BYTES, PEER_CONNECT_TIMEOUT, STREAM_WINDOW_BYTES};
+use crate::limits::{
+    CONNECTION_WINDOW_BYTES, MAX_PEER_MESSAGE_BYTES, PEER_CONNECT_TIMEOUT, STREAM_WINDOW_BYTES,
+};
 
 pub const CLUSTER_ID_KEY: &str = "balsa-cluster-id";
 pub const TARGET_KEY: &str = "balsa-target";

@@ -144,7 +144,9 @@ impl Submission {
         match self.raft.client_write(EncodedBatch { bytes: batch.encode_to_vec().into() }).await {
             Ok(response) => Outcome::Replies(response.data.replies),
             Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => Outcome::NotTaken,
-            Err(RaftError::APIError(ClientWriteError::LogEntryDiscarded(_))) => Outcome::Unknown(Error::LeaderChanged),
+            Err(RaftError::APIError(ClientWriteError::LogEntryDiscarded(_))) => {
+                Outcome::Unknown(Error::LeaderChanged)
+            }
             Err(RaftError::APIError(
                 ClientWriteError::ChangeMembershipError(_) | ClientWriteError::PreconditionFailed(_),
             )) => unreachable!("a batch of commands is neither a membership change nor conditional"),
@@ -161,7 +163,9 @@ impl Submission {
             },
             Err(status) if Error::from_status(&status) == Some(Error::NotLeader) => Outcome::NotTaken,
             Err(status) if never_sent(&status) => Outcome::NotTaken,
-            Err(status) => Outcome::Unknown(Error::from_status(&status).unwrap_or(Error::TimeoutDueToConnectionLost)),
+            Err(status) => {
+                Outcome::Unknown(Error::from_status(&status).unwrap_or(Error::TimeoutDueToConnectionLost))
+            }
         }
     }
 

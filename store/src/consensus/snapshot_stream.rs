@@ -53,7 +53,10 @@ pub fn parse_header(header: SnapshotHeader) -> Result<(Vote, SnapshotMeta), Rece
 }
 
 /// The parts of a snapshot, read by a blocking task as the network takes them. Keeps the directory until it is done.
-pub fn send(header: SnapshotHeader, dir: Arc<SnapshotDir>) -> impl Stream<Item = SnapshotPart> + Send + 'static {
+pub fn send(
+    header: SnapshotHeader,
+    dir: Arc<SnapshotDir>,
+) -> impl Stream<Item = SnapshotPart> + Send + 'static {
     let (parts, receiver) = mpsc::channel(SNAPSHOT_CHUNKS_IN_FLIGHT);
     tokio::task::spawn_blocking(move || {
         let put = |part| {
@@ -141,7 +144,8 @@ async fn next(parts: &mut Streaming<SnapshotPart>) -> Result<Option<Part>, Recei
 }
 
 fn check(chunk: &SnapshotChunk) -> Result<(), ReceiveError> {
-    let plain = !chunk.file.is_empty() && !chunk.file.starts_with('.') && !chunk.file.contains(['/', '\\', '\0']);
+    let plain =
+        !chunk.file.is_empty() && !chunk.file.starts_with('.') && !chunk.file.contains(['/', '\\', '\0']);
     if !plain {
         return Err(ReceiveError::Name(chunk.file.clone()));
     }

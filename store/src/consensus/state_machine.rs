@@ -52,10 +52,16 @@ impl StateMachine {
         SnapshotMeta { last_log_id: self.last_applied, last_membership: self.membership.clone() }
     }
 
-    async fn apply_some(&mut self, entries: Vec<Entry>, responders: Vec<Option<Responder>>) -> io::Result<()> {
+    async fn apply_some(
+        &mut self,
+        entries: Vec<Entry>,
+        responders: Vec<Option<Responder>>,
+    ) -> io::Result<()> {
         let Some(last) = entries.last().map(|entry| entry.log_id) else { return Ok(()) };
         let membership = entries.iter().rev().find_map(|entry| match &entry.payload {
-            Payload::Membership(membership) => Some(StoredMembership::new(Some(entry.log_id), membership.clone())),
+            Payload::Membership(membership) => {
+                Some(StoredMembership::new(Some(entry.log_id), membership.clone()))
+            }
             Payload::Blank | Payload::Normal(_) => None,
         });
         let replies = self.apply.apply(entries).await?;

@@ -2,7 +2,8 @@
 
 use balsa_proto::store as pb;
 use openraft::raft::{
-    AppendEntriesRequest, StreamAppendError, StreamAppendResult, TransferLeaderRequest, VoteRequest, VoteResponse,
+    AppendEntriesRequest, StreamAppendError, StreamAppendResult, TransferLeaderRequest, VoteRequest,
+    VoteResponse,
 };
 
 use super::codec::{self, DecodeError};
@@ -107,7 +108,9 @@ pub fn transfer_to(request: &TransferLeaderRequest<TypeConfig>) -> pb::TransferL
     }
 }
 
-pub fn transfer_from(request: pb::TransferLeaderRequest) -> Result<TransferLeaderRequest<TypeConfig>, WireError> {
+pub fn transfer_from(
+    request: pb::TransferLeaderRequest,
+) -> Result<TransferLeaderRequest<TypeConfig>, WireError> {
     let from = vote_from(request.from)?;
     Ok(TransferLeaderRequest::new(from, request.to, request.last_log.map(log_id_from)))
 }

@@ -118,7 +118,8 @@ mod tests {
 
     #[test]
     fn paths_name_checks() {
-        let names = |path| check_of(path).map(|(_, checks)| checks.iter().map(|c| c.name()).collect::<Vec<_>>());
+        let names =
+            |path| check_of(path).map(|(_, checks)| checks.iter().map(|c| c.name()).collect::<Vec<_>>());
         assert_eq!(names("/livez"), Some(vec!["serializable_read"]));
         assert_eq!(names("/readyz/linearizable_read"), Some(vec!["linearizable_read"]));
         assert_eq!(names("/livez/linearizable_read"), None);

@@ -26,7 +26,11 @@ pub struct KvService {
 impl KvService {
     pub fn new(shared: &Shared) -> Self {
         let Shared { identity, max_request_bytes, max_txn_ops, .. } = shared;
-        KvService { identity: identity.clone(), max_request_bytes: *max_request_bytes, max_txn_ops: *max_txn_ops }
+        KvService {
+            identity: identity.clone(),
+            max_request_bytes: *max_request_bytes,
+            max_txn_ops: *max_txn_ops,
+        }
     }
 
     async fn propose(&self, op: Op, size_bytes: usize) -> Result<Reply, Error> {
@@ -72,7 +76,10 @@ impl Kv for KvService {
     }
 
     /// Clients fall back to `Range` when they hear this.
-    async fn range_stream(&self, _: Request<RangeRequest>) -> Result<Response<Self::RangeStreamStream>, Status> {
+    async fn range_stream(
+        &self,
+        _: Request<RangeRequest>,
+    ) -> Result<Response<Self::RangeStreamStream>, Status> {
         Err(Status::unimplemented("RangeStream is not implemented"))
     }
 
@@ -124,7 +131,10 @@ impl Kv for KvService {
         Ok(Response::new(response))
     }
 
-    async fn compact(&self, request: Request<CompactionRequest>) -> Result<Response<CompactionResponse>, Status> {
+    async fn compact(
+        &self,
+        request: Request<CompactionRequest>,
+    ) -> Result<Response<CompactionResponse>, Status> {
         let request = request.into_inner();
         let (physical, revision) = (request.physical, request.revision);
         match self.propose(Op::Compaction(request), 0).await? {

@@ -43,7 +43,10 @@ impl LeaderLeases {
     }
 
     /// A lease that is gone is not an error: its time to live is -1.
-    pub async fn time_to_live(&self, request: LeaseTimeToLiveRequest) -> Result<LeaseTimeToLiveResponse, Error> {
+    pub async fn time_to_live(
+        &self,
+        request: LeaseTimeToLiveRequest,
+    ) -> Result<LeaseTimeToLiveResponse, Error> {
         self.identity.consensus.confirm_leadership(LEASE_APPLIED_WAIT).await?;
         let LeaseTimeToLiveRequest { id, keys } = request;
         let header = Some(self.identity.header());
@@ -85,7 +88,9 @@ impl LeaseService {
                 }
             }
         };
-        tokio::time::timeout(self.identity.consensus.request_timeout(), attempts).await.unwrap_or(Err(Error::Timeout))
+        tokio::time::timeout(self.identity.consensus.request_timeout(), attempts)
+            .await
+            .unwrap_or(Err(Error::Timeout))
     }
 
     /// Here if this member leads, by the leader otherwise.
@@ -95,7 +100,9 @@ impl LeaseService {
         }
         let mut client = self.identity.consensus.leader_client().ok_or(Error::NoLeader)?;
         let response = client.lease_keep_alive(LeaseKeepAliveRequest { id }).await;
-        response.map(Response::into_inner).map_err(|status| Error::from_status(&status).unwrap_or(Error::NoLeader))
+        response
+            .map(Response::into_inner)
+            .map_err(|status| Error::from_status(&status).unwrap_or(Error::NoLeader))
     }
 
     async fn time_to_live(&self, request: LeaseTimeToLiveRequest) -> Result<LeaseTimeToLiveResponse, Error> {
@@ -107,16 +114,23 @@ impl LeaseService {
                 }
             }
         };
-        tokio::time::timeout(self.identity.consensus.request_timeout(), attempts).await.unwrap_or(Err(Error::Timeout))
+        tokio::time::timeout(self.identity.consensus.request_timeout(), attempts)
+            .await
+            .unwrap_or(Err(Error::Timeout))
     }
 
-    async fn try_time_to_live(&self, request: LeaseTimeToLiveRequest) -> Result<LeaseTimeToLiveResponse, Error> {
+    async fn try_time_to_live(
+        &self,
+        request: LeaseTimeToLiveRequest,
+    ) -> Result<LeaseTimeToLiveResponse, Error> {
         if self.identity.consensus.leadership().is_leader {
             return self.leases.time_to_live(request).await;
         }
         let mut client = self.identity.consensus.leader_client().ok_or(Error::NoLeader)?;
         let response = client.lease_time_to_live(request).await;
-        response.map(Response::into_inner).map_err(|status| Error::from_status(&status).unwrap_or(Error::NoLeader))
+        response
+            .map(Response::into_inner)
+            .map_err(|status| Error::from_status(&status).unwrap_or(Error::NoLeader))
     }
 
     /// Until leadership changes, or for a moment.
@@ -214,7 +228,10 @@ impl Lease for LeaseService {
         Ok(Response::new(response))
     }
 
-    async fn lease_leases(&self, _: Request<LeaseLeasesRequest>) -> Result<Response<LeaseLeasesResponse>, Status> {
+    async fn lease_leases(
+        &self,
+        _: Request<LeaseLeasesRequest>,
+    ) -> Result<Response<LeaseLeasesResponse>, Status> {
         self.identity.consensus.read_barrier().await?;
         let leases = self.leases.lessor.leases().into_iter().map(|id| LeaseStatus { id }).collect();
         Ok(Response::new(LeaseLeasesResponse { header: Some(self.identity.header()), leases }))

@@ -4,8 +4,8 @@ use balsa_proto::etcd::etcdserverpb::alarm_request::AlarmAction;
 use balsa_proto::etcd::etcdserverpb::maintenance_server::Maintenance;
 use balsa_proto::etcd::etcdserverpb::{
     AlarmRequest, AlarmResponse, DefragmentRequest, DefragmentResponse, DowngradeRequest, DowngradeResponse,
-    HashKvRequest, HashKvResponse, HashRequest, HashResponse, MoveLeaderRequest, MoveLeaderResponse, SnapshotRequest,
-    SnapshotResponse, StatusRequest, StatusResponse,
+    HashKvRequest, HashKvResponse, HashRequest, HashResponse, MoveLeaderRequest, MoveLeaderResponse,
+    SnapshotRequest, SnapshotResponse, StatusRequest, StatusResponse,
 };
 use futures::stream::BoxStream;
 use tonic::{Request, Response, Status};
@@ -45,12 +45,18 @@ impl Maintenance for MaintenanceService {
         }
     }
 
-    async fn move_leader(&self, request: Request<MoveLeaderRequest>) -> Result<Response<MoveLeaderResponse>, Status> {
+    async fn move_leader(
+        &self,
+        request: Request<MoveLeaderRequest>,
+    ) -> Result<Response<MoveLeaderResponse>, Status> {
         self.identity.consensus.transfer_leader(request.into_inner().target_id).await?;
         Ok(Response::new(MoveLeaderResponse { header: Some(self.identity.header()) }))
     }
 
-    async fn defragment(&self, _: Request<DefragmentRequest>) -> Result<Response<DefragmentResponse>, Status> {
+    async fn defragment(
+        &self,
+        _: Request<DefragmentRequest>,
+    ) -> Result<Response<DefragmentResponse>, Status> {
         unsupported("Defragment")
     }
 

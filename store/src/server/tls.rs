@@ -35,13 +35,15 @@ pub fn server_config(files: &PemFiles) -> Result<Arc<ServerConfig>, TlsError> {
     let key = PrivateKeyDer::from_pem_slice(&read(key)?)
         .map_err(|source| TlsError::Pem { path: key.to_owned(), source })?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+    let builder =
+        ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
     let builder = match &files.trusted_ca {
         None => builder.with_no_client_auth(),
         Some(ca) => {
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)?), provider);
             // etcd, too, asks for a certificate as soon as it has a CA, and insists only when told to.
-            let verifier = if files.require_client_cert { verifier } else { verifier.allow_unauthenticated() };
+            let verifier =
+                if files.require_client_cert { verifier } else { verifier.allow_unauthenticated() };
             builder.with_client_cert_verifier(verifier.build()?)
         }
     };

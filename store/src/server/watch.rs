@@ -49,7 +49,8 @@ impl Watch for WatchService {
             ..StreamOptions::default()
         };
         let (responses, stream) = mpsc::channel(STREAM_BUFFER);
-        let client = Client { identity: self.identity.clone(), responses, requests: Some(request.into_inner()) };
+        let client =
+            Client { identity: self.identity.clone(), responses, requests: Some(request.into_inner()) };
         let watchers = self.hub.stream(options);
         let shutdown = self.shutdown.clone();
         tokio::spawn(async move {
@@ -101,7 +102,10 @@ impl Client {
         }
     }
 
-    async fn send(&self, mut response: WatchResponse) -> Result<(), mpsc::error::SendError<Result<WatchResponse, Status>>> {
+    async fn send(
+        &self,
+        mut response: WatchResponse,
+    ) -> Result<(), mpsc::error::SendError<Result<WatchResponse, Status>>> {
         let revision = response.header.as_ref().map_or(0, |header| header.revision);
         let mut header = self.identity.header_without_revision();
         header.revision = revision;

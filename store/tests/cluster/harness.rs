@@ -63,7 +63,8 @@ impl Cluster {
     pub fn start(count: usize, adjust: impl Fn(&mut Config)) -> Cluster {
         let dir = tempfile::tempdir().unwrap();
         let names: Vec<String> = (0..count).map(|i| format!("m{i}")).collect();
-        let peers: BTreeMap<String, Vec<Url>> = names.iter().map(|name| (name.clone(), vec![local_url()])).collect();
+        let peers: BTreeMap<String, Vec<Url>> =
+            names.iter().map(|name| (name.clone(), vec![local_url()])).collect();
         let runtime = Runtime::new().unwrap();
         let _entered = runtime.enter();
         let member = |name: &String| {
@@ -120,7 +121,8 @@ impl Cluster {
 
     /// Index of the member that leads.
     pub fn leader(&self) -> usize {
-        let running: Vec<usize> = (0..self.members.len()).filter(|i| self.members[*i].runtime.is_some()).collect();
+        let running: Vec<usize> =
+            (0..self.members.len()).filter(|i| self.members[*i].runtime.is_some()).collect();
         self.runtime.block_on(async {
             let started = Instant::now();
             loop {
@@ -141,11 +143,8 @@ impl Cluster {
 
     /// The revision of the write.
     pub async fn put(&self, member: usize, key: &str, value: &str) -> Result<i64, Status> {
-        let request = PutRequest {
-            key: key.to_owned().into(),
-            value: value.to_owned().into(),
-            ..Default::default()
-        };
+        let request =
+            PutRequest { key: key.to_owned().into(), value: value.to_owned().into(), ..Default::default() };
         let response = self.kv(member).put(request).await?;
         Ok(response.into_inner().header.unwrap().revision)
     }
@@ -218,7 +217,10 @@ async fn run_member(config: Config, told: std::sync::mpsc::Sender<Result<(), Str
 }
 
 fn wait_ready(outcome: std::sync::mpsc::Receiver<Result<(), String>>) {
-    outcome.recv_timeout(Duration::from_secs(20)).expect("the member is ready in time").expect("the member starts");
+    outcome
+        .recv_timeout(Duration::from_secs(20))
+        .expect("the member is ready in time")
+        .expect("the member starts");
 }
 
 impl Drop for Member {
