@@ -11,6 +11,7 @@ use balsa_proto::store::peer_server::PeerServer;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
 use tower::Layer;
@@ -59,6 +60,9 @@ pub enum StartError {
     RaftStopped,
 }
 
+/// How long the last readers may keep a database open after the stop.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Runs a member until `shutdown`. `ready` fires once it serves clients.
 pub async fn run(
     config: Config,
@@ -69,10 +73,15 @@ pub async fn run(
     let member = Member::start(&config).await?;
     let peers = listeners.serve_peers(&member);
     let outcome = member.serve(&config, listeners.clients, ready, &shutdown).await;
+    let databases = member.databases.clone();
     member.stop(&config).await;
     for peer in peers {
         // A listener task ends with the token and cannot fail otherwise.
         drop(peer.await);
+    }
+    databases.close();
+    if tokio::time::timeout(CLOSE_TIMEOUT, databases.wait()).await.is_err() {
+        tracing::warn!("a database was still in use when the member stopped");
     }
     outcome
 }
@@ -115,6 +124,8 @@ struct Member {
     pages: Arc<Pages>,
     snapshots: SnapshotRoot,
     tracker: TaskTracker,
+    /// Counts open databases. RocksDB must be closed before the process ends: its own threads do not survive that.
+    databases: TaskTracker,
     /// Stops the core.
     core: CancellationToken,
     /// Ends the streams of clients.
@@ -127,9 +138,10 @@ impl Member {
         make_private_dir(&dir).map_err(|source| StartError::DataDir { path: dir.clone(), source })?;
         let metrics = Arc::new(Metrics::new());
         let (cluster_id, member_id) = (config.cluster_id(), config.own_id());
-        let log = open_log(&dir, (cluster_id, member_id), &metrics)?;
+        let databases = TaskTracker::new();
+        let log = open_log(&dir, (cluster_id, member_id), &metrics, databases.token())?;
         let pristine = log.is_pristine();
-        let backend = Arc::new(RocksBackend::open(&dir.join("state"))?);
+        let backend = Arc::new(RocksBackend::open(&dir.join("state"), Some(databases.token()))?);
         let (applier, mvcc, hub, lessor) = Applier::open(backend, apply_options(config.election_timeout))?;
         let snapshots = SnapshotRoot::open(dir.join("snap"))
             .map_err(|source| StartError::DataDir { path: dir.clone(), source })?;
@@ -168,7 +180,7 @@ impl Member {
             shutdown: clients.clone(),
         };
         let pages = Arc::new(Pages { identity, metrics });
-        Ok(Member { started, shared, pages, snapshots, tracker, core, clients })
+        Ok(Member { started, shared, pages, snapshots, tracker, databases, core, clients })
     }
 
     fn consensus(&self) -> &Consensus {
@@ -247,8 +259,13 @@ impl Member {
     }
 }
 
-fn open_log(dir: &Path, identity: (u64, u64), metrics: &Metrics) -> Result<LogStore, StartError> {
-    let opened = LogStore::open(&dir.join("log"), identity, metrics.log_fsync_seconds.clone());
+fn open_log(
+    dir: &Path,
+    identity: (u64, u64),
+    metrics: &Metrics,
+    open: TaskTrackerToken,
+) -> Result<LogStore, StartError> {
+    let opened = LogStore::open(&dir.join("log"), identity, metrics.log_fsync_seconds.clone(), Some(open));
     opened.map_err(|error| match error {
         log_store::OpenError::Open(source) if source.to_string().contains("lock") => {
             StartError::DataDirInUse { path: dir.to_owned() }

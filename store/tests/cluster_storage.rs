@@ -20,8 +20,9 @@ struct Builder;
 impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Builder {
     async fn build(&self) -> Result<(TempDir, LogStore, StateMachine), StorageError<TypeConfig>> {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let log = LogStore::open(&dir.path().join("log"), (1, 1), Histogram::new([1.0])).expect("opens");
-        let backend = Arc::new(RocksBackend::open(&dir.path().join("state")).expect("opens"));
+        let log =
+            LogStore::open(&dir.path().join("log"), (1, 1), Histogram::new([1.0]), None).expect("opens");
+        let backend = Arc::new(RocksBackend::open(&dir.path().join("state"), None).expect("opens"));
         let (applier, ..) = Applier::open(backend, ApplyOptions::default()).expect("opens");
         let state = apply_thread::applied_state(&applier).expect("decodes");
         let apply = apply_thread::spawn(applier).expect("starts");

@@ -18,6 +18,8 @@ use rocksdb::{
 };
 
 use super::{Backend, BackendError, BackendSize, Change, Column, Cursor, View, WriteBatch};
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
 use crate::mvcc::limits;
 
 /// Names the generation in force.
@@ -28,6 +30,8 @@ pub struct RocksBackend {
     db: DB,
     root: PathBuf,
     generation: u64,
+    /// Dropped after the database: who waits for its tracker knows that the database is closed.
+    open: Option<TaskTrackerToken>,
 }
 
 impl std::fmt::Debug for RocksBackend {
@@ -38,14 +42,14 @@ impl std::fmt::Debug for RocksBackend {
 
 impl RocksBackend {
     /// Opens the generation in force below `root`, creating the first one in an empty folder.
-    pub fn open(root: &Path) -> Result<Self, BackendError> {
+    pub fn open(root: &Path, open: Option<TaskTrackerToken>) -> Result<Self, BackendError> {
         let failed = |source: std::io::Error| BackendError::Open { path: root.into(), source: source.into() };
         std::fs::create_dir_all(root).map_err(failed)?;
         let generation = read_pointer(root).map_err(failed)?.unwrap_or(FIRST_GENERATION);
         remove_other_generations(root, generation).map_err(failed)?;
         let db = open_db(&generation_dir(root, generation))?;
         write_pointer(root, generation).map_err(failed)?;
-        Ok(Self { db, root: root.into(), generation })
+        Ok(Self { db, root: root.into(), generation, open })
     }
 
     fn family(&self, column: Column) -> &ColumnFamily {
@@ -101,7 +105,7 @@ impl Backend for RocksBackend {
         std::fs::rename(dir, &target).map_err(failed)?;
         let db = open_db(&target)?;
         write_pointer(&self.root, generation).map_err(failed)?;
-        Ok(Arc::new(RocksBackend { db, root: self.root.clone(), generation }))
+        Ok(Arc::new(RocksBackend { db, root: self.root.clone(), generation, open: self.open.clone() }))
     }
 
     fn size(&self) -> BackendSize {

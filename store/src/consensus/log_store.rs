@@ -24,6 +24,7 @@ use parking_lot::RwLock;
 use prometheus_client::metrics::histogram::Histogram;
 use rocksdb::{DB, DBRecoveryMode, Direction, IteratorMode, Options, ReadOptions};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::codec::{self, DecodeError};
 use super::log_cache::LogCache;
@@ -64,6 +65,8 @@ pub struct Shared {
     pub fsync_seconds: Histogram,
     vote: RwLock<Option<Vote>>,
     purged: RwLock<Option<LogId>>,
+    /// Dropped after the database: who waits for its tracker knows that the database is closed.
+    _open: Option<TaskTrackerToken>,
 }
 
 /// The write side. There is one, and raft's core owns it.
@@ -87,7 +90,12 @@ pub fn entry_key(index: u64) -> [u8; 9] {
 
 impl LogStore {
     /// Opens the log, checks that it belongs to (cluster id, member id), and starts its writer thread.
-    pub fn open(path: &Path, identity: (u64, u64), fsync_seconds: Histogram) -> Result<LogStore, OpenError> {
+    pub fn open(
+        path: &Path,
+        identity: (u64, u64),
+        fsync_seconds: Histogram,
+        open: Option<TaskTrackerToken>,
+    ) -> Result<LogStore, OpenError> {
         let db = DB::open(&options(), path).map_err(OpenError::Open)?;
         check_identity(&db, identity)?;
         let vote = read_meta(&db, VOTE_KEY, codec::decode_vote)?;
@@ -100,6 +108,7 @@ impl LogStore {
             fsync_seconds,
             vote: RwLock::new(vote),
             purged: RwLock::new(purged),
+            _open: open,
         });
         let (jobs, receiver) = mpsc::channel(LOG_WRITER_QUEUE);
         let writer = shared.clone();

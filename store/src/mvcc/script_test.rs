@@ -43,7 +43,7 @@ fn scripts_on_memory() {
 fn scripts_on_rocks() {
     run_all(&mut |root, previous| {
         drop(previous);
-        Arc::new(RocksBackend::open(root).expect("the folder is writable"))
+        Arc::new(RocksBackend::open(root, None).expect("the folder is writable"))
     });
 }
 
