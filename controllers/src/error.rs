@@ -33,6 +33,4 @@ pub enum Error {
         #[source]
         source: balsa_proto::client::Error,
     },
-    #[error("read the scheduler configuration {path}: {message}")]
-    SchedulerConfiguration { path: PathBuf, message: String },
 }
