@@ -108,11 +108,14 @@ async fn a_pod_is_given_what_its_cluster_provides() {
     assert_eq!(pod["status"]["qosClass"], "Burstable");
 }
 
+/// Operation, resource, namespace and name; then who asks, the object, and the code and text of the refusal.
+type Case = ((Operation, &'static str, &'static str, &'static str), &'static str, Value, u16, &'static str);
+
 #[tokio::test]
 async fn refusals_speak_the_stock_texts() {
     let web = || pod(json!({"containers": [{"name": "web", "resources": {"limits": {"cpu": "2"}}}]}));
     let named = |field: &str, value: &str| pod(json!({field: value, "containers": []}));
-    let cases: Vec<((Operation, &str, &str, &str), &str, Value, u16, &str)> = vec![
+    let cases: Vec<Case> = vec![
         (
             (Operation::Create, "pods", "nowhere", "web"),
             "jane",
