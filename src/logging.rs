@@ -30,8 +30,10 @@ pub fn init_for_people(level: &str) {
     install(subscriber);
 }
 
+/// The consensus library tells its whole state at every step and warns at every retry to a member that is away; the
+/// store itself logs what an operator needs of that.
 fn filter(level: &str) -> EnvFilter {
-    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level))
+    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("{level},openraft=error")))
 }
 
 fn install(subscriber: impl Subscriber + Send + Sync) {
