@@ -28,6 +28,10 @@ pub async fn run(link: Arc<dyn ApiLink>, node_name: String, shutdown: Cancellati
                 debug!(%error, "node lease changed by another; read again");
                 tick.reset_after(limits::REGISTER_RETRY);
             }
+            Err(error) if error.is_not_found() => {
+                debug!(%error, "the node is not registered yet, and its lease names it as owner");
+                tick.reset_after(limits::REGISTER_RETRY);
+            }
             Err(error) => {
                 warn!(%error, "node lease not renewed; tried again");
                 tick.reset_after(limits::REGISTER_RETRY * 5);
