@@ -145,8 +145,28 @@ fn is_for_people(line: &str) -> bool {
     !line.starts_with('{')
 }
 
-/// Long numbers are ids, ports and sizes; sixteen hex digits are a lease or a member; then there are times.
+/// What differs from server to server has one name: ids, ports, times, and the size that a database has grown to.
+/// A table is as wide as its ids, and an id that begins with zeros is printed shorter: widths are not compared here.
 fn normal(text: &str) -> String {
+    let mut lines: Vec<String> = text.lines().map(normal_line).collect();
+    for line in lines.iter_mut().filter(|line| line.starts_with(['+', '|'])) {
+        *line = narrow(line);
+    }
+    lines.join("\n")
+}
+
+/// One space or dash for many.
+fn narrow(line: &str) -> String {
+    let mut out = String::new();
+    for c in line.chars() {
+        if !(matches!(c, ' ' | '-') && out.ends_with(c)) {
+            out.push(c);
+        }
+    }
+    out
+}
+
+fn normal_line(text: &str) -> String {
     let mut out = String::new();
     let mut word = String::new();
     for c in text.chars().chain(['\0']) {
@@ -160,11 +180,17 @@ fn normal(text: &str) -> String {
             out.push(c);
         }
     }
-    out
+    match out.split_once(" kB") {
+        Some((before, after)) => {
+            format!("{} SIZE{after}", before.trim_end_matches(|c: char| c.is_ascii_digit()))
+        }
+        None => out,
+    }
 }
 
+/// Long numbers are ids, ports and sizes; many hex digits are a lease or a member; then there are times.
 fn normal_word(word: &str) -> String {
-    let hex = word.len() >= 14 && word.chars().all(|c| c.is_ascii_hexdigit());
+    let hex = word.len() >= 10 && word.chars().all(|c| c.is_ascii_hexdigit());
     let long = word.len() >= 4 && word.chars().all(|c| c.is_ascii_digit());
     let time = ["ms", "µs", "s"]
         .iter()
