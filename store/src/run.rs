@@ -20,12 +20,10 @@ use crate::apply::{Applier, ApplyOptions};
 use crate::backend::RocksBackend;
 use crate::config::{Config, Url};
 use crate::consensus::log_store::{self, LogStore};
-use crate::consensus::peer_service::PeerService;
 use crate::consensus::peers::StampCheck;
 use crate::consensus::snapshot::SnapshotRoot;
 use crate::consensus::start::{Settings, Started, Tasks};
-use crate::consensus::types::{InitialMembers, MemberNode};
-use crate::consensus::{self, Consensus};
+use crate::consensus::{self, ConsensusHandle, InitialMembers, MemberNode};
 use crate::http::{Doors, Pages};
 use crate::limits::MAX_PEER_MESSAGE_BYTES;
 use crate::metrics::Metrics;
@@ -122,7 +120,6 @@ struct Member {
     started: Started,
     shared: Shared,
     pages: Arc<Pages>,
-    snapshots: SnapshotRoot,
     tracker: TaskTracker,
     /// Counts open databases. RocksDB must be closed before the process ends: its own threads do not survive that.
     databases: TaskTracker,
@@ -157,12 +154,12 @@ impl Member {
             snapshot_count: config.snapshot_count,
             peer_tls: tls::client_config(&config.peer_tls)?,
         };
-        let started = consensus::start::start(settings, log, applier, snapshots.clone(), &tasks).await?;
+        let started = consensus::start::start(settings, log, applier, snapshots, &tasks).await?;
         if pristine {
             consensus::start::bootstrap(&started, initial_members(config)).await?;
         }
 
-        let consensus = started.consensus.clone();
+        let consensus = started.consensus();
         let expiry = LeaseExpiry {
             consensus: consensus.clone(),
             lessor: lessor.clone(),
@@ -180,22 +177,16 @@ impl Member {
             shutdown: clients.clone(),
         };
         let pages = Arc::new(Pages { identity, metrics });
-        Ok(Member { started, shared, pages, snapshots, tracker, databases, core, clients })
+        Ok(Member { started, shared, pages, tracker, databases, core, clients })
     }
 
-    fn consensus(&self) -> &Consensus {
-        &self.started.consensus
+    fn consensus(&self) -> &ConsensusHandle {
+        &self.shared.identity.consensus
     }
 
     fn peer_routes(&self) -> Routes {
         let Identity { cluster_id, member_id, .. } = self.shared.identity;
-        let service = PeerService {
-            raft: self.started.raft.clone(),
-            consensus: self.started.consensus.clone(),
-            snapshots: self.snapshots.clone(),
-            leases: self.shared.leases.clone(),
-            metrics: self.pages.metrics.clone(),
-        };
+        let service = self.started.peer_service(self.shared.leases.clone());
         let server = PeerServer::new(service)
             .max_decoding_message_size(MAX_PEER_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_PEER_MESSAGE_BYTES);
@@ -212,7 +203,7 @@ impl Member {
     ) -> Result<(), StartError> {
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
-            () = self.consensus().stopped() => return Err(StartError::RaftStopped),
+            () = self.consensus().stopped().cancelled() => return Err(StartError::RaftStopped),
             () = self.publish(config) => {}
         }
         let guard = NeedLeader { consensus: self.consensus().clone() };
@@ -227,7 +218,7 @@ impl Member {
 
         let outcome = tokio::select! {
             () = shutdown.cancelled() => Ok(()),
-            () = self.consensus().stopped() => Err(StartError::RaftStopped),
+            () = self.consensus().stopped().cancelled() => Err(StartError::RaftStopped),
         };
         self.clients.cancel();
         for listener in serving {

@@ -2,7 +2,7 @@
 
 use balsa_proto::etcd::etcdserverpb::{ResponseHeader, StatusResponse};
 
-use crate::consensus::Consensus;
+use crate::consensus::ConsensusHandle;
 use crate::limits;
 use crate::mvcc::Mvcc;
 
@@ -15,7 +15,7 @@ pub const CLUSTER_VERSION: &str = "3.6.0";
 pub struct Identity {
     pub cluster_id: u64,
     pub member_id: u64,
-    pub consensus: Consensus,
+    pub consensus: ConsensusHandle,
     pub mvcc: Mvcc,
 }
 

@@ -11,9 +11,8 @@
 use bincode::{Decode, Encode};
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::types::{
-    EncodedBatch, Entry, LeaderId, LogId, MemberNode, Membership, Payload, StoredMembership, Vote,
-};
+use super::MemberNode;
+use super::types::{EncodedBatch, Entry, LeaderId, LogId, Membership, Payload, StoredMembership, Vote};
 use crate::limits::MAX_RECORD_BYTES;
 
 const MAGIC: u16 = 0xba15;

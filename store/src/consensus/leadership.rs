@@ -14,11 +14,10 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::Raft;
-use super::types::{Leadership, MemberView, TypeConfig};
+use super::raft::Raft;
+use super::types::TypeConfig;
+use super::{Leadership, MemberView, Members};
 use crate::metrics::Metrics;
-
-pub type Members = Arc<Vec<MemberView>>;
 
 /// Owns what is told.
 pub struct Herald {

@@ -10,20 +10,19 @@ use futures::{StreamExt, TryStreamExt};
 use openraft::Snapshot;
 use openraft::raft::AppendEntriesRequest;
 use std::sync::Arc;
-use tokio::sync::oneshot;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::proposer::Proposal;
+use super::raft::{Raft, RaftConsensus};
 use super::snapshot::{SnapshotFiles, SnapshotRoot};
 use super::types::TypeConfig;
-use super::{Consensus, Raft, read_index, reply_wire, snapshot_stream, wire};
+use super::{Consensus, read_index, reply_wire, snapshot_stream, wire};
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::server::lease::LeaderLeases;
 
 pub struct PeerService {
     pub raft: Raft,
-    pub consensus: Consensus,
+    pub consensus: RaftConsensus,
     pub snapshots: SnapshotRoot,
     pub leases: LeaderLeases,
     pub metrics: Arc<Metrics>,
@@ -106,9 +105,7 @@ impl Peer for PeerService {
         let batch = request.into_inner().batch.unwrap_or_default();
         let mut waiting = Vec::with_capacity(batch.commands.len());
         for command in batch.commands {
-            let (reply, result) = oneshot::channel();
-            self.consensus.enqueue(Proposal { command, reply }).await?;
-            waiting.push(result);
+            waiting.push(self.consensus.enqueue(command)?);
         }
         let mut replies = Vec::with_capacity(waiting.len());
         for result in waiting {

@@ -17,8 +17,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::peers::{Lane, never_sent};
-use super::types::{EncodedBatch, Leadership};
-use super::{Raft, Routes, reply_wire};
+use super::raft::Raft;
+use super::types::EncodedBatch;
+use super::{Leadership, Routes, reply_wire};
 use crate::apply::Reply;
 use crate::error::Error;
 use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_COMMANDS, MAX_BATCHES_IN_FLIGHT};

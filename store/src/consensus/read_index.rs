@@ -11,8 +11,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::peers::Lane;
-use super::types::Leadership;
-use super::{Raft, Routes};
+use super::raft::Raft;
+use super::{Leadership, Routes};
 use crate::error::Error;
 
 /// A reader that waits for a round; answered with the index to have applied.

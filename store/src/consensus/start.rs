@@ -15,17 +15,19 @@ use tonic::transport::ClientTlsConfig;
 
 use super::leadership::Herald;
 use super::log_store::LogStore;
+use super::peer_service::PeerService;
 use super::peers::Peers;
 use super::proposer::Proposer;
+use super::raft::{Inner, Raft, RaftConsensus};
 use super::read_index::ReadRounds;
 use super::snapshot::SnapshotRoot;
 use super::state_machine::StateMachine;
 use super::transport::Network;
-use super::types::{InitialMembers, Leadership};
-use super::{Consensus, Inner, Raft, Routes, apply_thread};
+use super::{ConsensusHandle, InitialMembers, Leadership, Routes, apply_thread};
 use crate::apply::Applier;
 use crate::limits;
 use crate::metrics::Metrics;
+use crate::server::lease::LeaderLeases;
 
 /// What consensus needs to know of its surroundings.
 pub struct Settings {
@@ -54,8 +56,25 @@ pub enum StartError {
 
 /// Consensus, running but without members yet: see [`bootstrap`].
 pub struct Started {
-    pub consensus: Consensus,
-    pub(crate) raft: Raft,
+    raft: RaftConsensus,
+    snapshots: SnapshotRoot,
+}
+
+impl Started {
+    pub fn consensus(&self) -> ConsensusHandle {
+        Arc::new(self.raft.clone())
+    }
+
+    /// What the other members ask of this one.
+    pub fn peer_service(&self, leases: LeaderLeases) -> PeerService {
+        PeerService {
+            raft: self.raft.inner.raft.clone(),
+            consensus: self.raft.clone(),
+            snapshots: self.snapshots.clone(),
+            leases,
+            metrics: self.raft.inner.metrics.clone(),
+        }
+    }
 }
 
 pub async fn start(
@@ -72,7 +91,7 @@ pub async fn start(
     let state = apply_thread::applied_state(&applier).map_err(StartError::AppliedPosition)?;
     let (applied_sender, applied) = watch::channel(0);
     let apply = apply_thread::spawn(applier).map_err(StartError::Thread)?;
-    let state_machine = StateMachine::new(apply, state, snapshots, applied_sender);
+    let state_machine = StateMachine::new(apply, state, snapshots.clone(), applied_sender);
 
     let own_id = settings.member_id;
     let network = Network { own_id, peers: peers.clone(), retry_interval: settings.heartbeat_interval };
@@ -128,7 +147,7 @@ pub async fn start(
         metrics: metrics.clone(),
         stopped,
     };
-    Ok(Started { consensus: Consensus { inner: Arc::new(inner) }, raft })
+    Ok(Started { raft: RaftConsensus { inner: Arc::new(inner) }, snapshots })
 }
 
 /// Where tasks run, and what stops them.
@@ -142,7 +161,7 @@ pub struct Tasks {
 /// that it does not matter who comes first. A lone member then leads at once.
 pub async fn bootstrap(started: &Started, members: InitialMembers) -> Result<(), StartError> {
     let members: BTreeMap<_, _> = members.into_iter().collect();
-    match started.raft.initialize(members).await {
+    match started.raft.inner.raft.initialize(members).await {
         // A leader was faster, and its entries are here already.
         Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
         Err(error) => Err(StartError::Bootstrap(error.to_string())),

@@ -20,8 +20,8 @@ use tonic::{Code, Status};
 
 use super::peers::{Client, Lane, Peers};
 use super::snapshot::SnapshotFiles;
-use super::types::{LeaderId, MemberNode, TypeConfig, Vote};
-use super::{snapshot_stream, wire};
+use super::types::{LeaderId, TypeConfig, Vote};
+use super::{MemberNode, snapshot_stream, wire};
 
 type RaftSnapshot = Snapshot<LeaderId, u64, MemberNode, SnapshotFiles>;
 type RpcError = RPCError<TypeConfig>;

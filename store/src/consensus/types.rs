@@ -2,13 +2,12 @@
 //!
 //! Nothing outside of `consensus` names an openraft type.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::MemberNode;
 use crate::apply::Reply;
 use crate::error::Error;
 
@@ -57,30 +56,4 @@ impl fmt::Display for EncodedBatch {
 pub struct BatchReply {
     #[serde(skip)]
     pub replies: Vec<Result<Reply, Error>>,
-}
-
-/// What the membership says of a member.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemberNode {
-    pub name: String,
-    pub peer_urls: Vec<String>,
-}
-
-/// The members of a new cluster.
-pub type InitialMembers = BTreeMap<u64, MemberNode>;
-
-/// What this member knows of the cluster's leadership.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Leadership {
-    pub term: u64,
-    pub leader: Option<u64>,
-    pub is_leader: bool,
-}
-
-/// A member as the membership knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MemberView {
-    pub id: u64,
-    pub node: Arc<MemberNode>,
-    pub is_learner: bool,
 }

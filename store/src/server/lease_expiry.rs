@@ -10,13 +10,13 @@ use balsa_proto::store::command::Op;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::consensus::{Consensus, Leadership};
+use crate::consensus::{ConsensusHandle, Leadership};
 use crate::lease::Lessor;
 use crate::limits::{LEASE_EXPIRY_INTERVAL, MAX_LEASE_REVOKES_PER_LOOK};
 
 /// Owns the lessor's role: primary on the leader, silent elsewhere.
 pub struct LeaseExpiry {
-    pub consensus: Consensus,
+    pub consensus: ConsensusHandle,
     pub lessor: Lessor,
     pub election_timeout: Duration,
 }

@@ -12,7 +12,7 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use crate::consensus::Consensus;
+use crate::consensus::ConsensusHandle;
 use crate::error::Error;
 use crate::limits::NO_LEADER_ELECTION_TIMEOUTS;
 
@@ -23,7 +23,7 @@ pub fn wants_leader(headers: &HeaderMap) -> bool {
 }
 
 /// Resolves when there has been no leader for too long; never if `wanted` is false.
-pub async fn lost(wanted: bool, consensus: Consensus, election_timeout: Duration) {
+pub async fn lost(wanted: bool, consensus: ConsensusHandle, election_timeout: Duration) {
     if !wanted {
         return std::future::pending().await;
     }
@@ -43,7 +43,7 @@ pub async fn lost(wanted: bool, consensus: Consensus, election_timeout: Duration
 /// Refuses requests that want a leader while none is known.
 #[derive(Clone)]
 pub struct NeedLeader {
-    pub consensus: Consensus,
+    pub consensus: ConsensusHandle,
 }
 
 impl<S> Layer<S> for NeedLeader {
@@ -56,7 +56,7 @@ impl<S> Layer<S> for NeedLeader {
 
 #[derive(Clone)]
 pub struct Guarded<S> {
-    consensus: Consensus,
+    consensus: ConsensusHandle,
     inner: S,
 }
 

@@ -1,0 +1,165 @@
+//! [`Consensus`] by openraft: the queues in front of it, and what it says of itself.
+//!
+//! Cheap to clone. The tasks behind the queues are [`super::proposer`], [`super::read_index`] and [`super::leadership`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use balsa_proto::store::command::Op;
+use balsa_proto::store::{Command, CommandBatch};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::impls::ProgressResponder;
+use prost::Message;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::peers::{Client, Lane};
+use super::proposer::{self, CommandResult, Proposal};
+use super::read_index::{self, Reader};
+use super::state_machine::StateMachine;
+use super::types::{EncodedBatch, LeaderId, LogId, TypeConfig};
+use super::{Answer, Consensus, Leadership, Members, Progress, Routes};
+use crate::error::Error;
+use crate::metrics::Metrics;
+
+pub type Raft = openraft::Raft<TypeConfig, StateMachine>;
+
+#[derive(Clone)]
+pub struct RaftConsensus {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub raft: Raft,
+    pub routes: Routes,
+    pub proposals: mpsc::Sender<Proposal>,
+    pub readers: mpsc::Sender<Reader>,
+    pub leadership: watch::Receiver<Leadership>,
+    pub applied: watch::Receiver<u64>,
+    pub request_timeout: Duration,
+    pub next_request_id: AtomicU64,
+    pub metrics: Arc<Metrics>,
+    pub stopped: CancellationToken,
+}
+
+impl RaftConsensus {
+    /// Puts a command in the queue of the proposer. Refused when the queue is full.
+    pub(super) fn enqueue(&self, command: Command) -> Result<Answer<CommandResult>, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.inner.proposals.try_send(Proposal { command, reply }).map_err(refused)?;
+        Ok(answer)
+    }
+
+    async fn append_in_term(&self, term: u64, ops: Vec<Op>) -> Result<Vec<CommandResult>, Error> {
+        let unix_ms = proposer::unix_ms_now();
+        let commands =
+            ops.into_iter().map(|op| Command { request_id: self.next_request_id(), unix_ms, op: Some(op) });
+        let batch = CommandBatch { commands: commands.collect() };
+        let leader = LeaderId { term, node_id: self.member_id() };
+        let (responder, reply) = ProgressResponder::complete_only();
+        let write = self.inner.raft.write(EncodedBatch { bytes: batch.encode_to_vec().into() });
+        write.with_leader(leader).responder(responder).await.map_err(|_| Error::Stopped)?;
+        match tokio::time::timeout(self.inner.request_timeout, reply).await {
+            Ok(Ok(Ok(response))) => Ok(response.data.replies),
+            Ok(Ok(Err(_))) => Err(Error::NotLeader),
+            Ok(Err(_)) => Err(Error::Stopped),
+            Err(_) => Err(Error::Timeout),
+        }
+    }
+
+    fn next_request_id(&self) -> u64 {
+        self.inner.next_request_id.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+fn refused<T>(error: mpsc::error::TrySendError<T>) -> Error {
+    match error {
+        mpsc::error::TrySendError::Full(_) => Error::TooManyRequests,
+        mpsc::error::TrySendError::Closed(_) => Error::Stopped,
+    }
+}
+
+impl Consensus for RaftConsensus {
+    fn member_id(&self) -> u64 {
+        *self.inner.raft.node_id()
+    }
+
+    fn submit(&self, op: Op) -> Result<Answer<CommandResult>, Error> {
+        self.enqueue(Command { request_id: self.next_request_id(), unix_ms: 0, op: Some(op) })
+    }
+
+    fn submit_read(&self) -> Result<Answer<Result<u64, Error>>, Error> {
+        let (reader, answer) = oneshot::channel();
+        self.inner.readers.try_send(reader).map_err(refused)?;
+        Ok(answer)
+    }
+
+    fn propose_in_term(&self, term: u64, ops: Vec<Op>) -> BoxFuture<'_, Result<Vec<CommandResult>, Error>> {
+        self.append_in_term(term, ops).boxed()
+    }
+
+    fn ask_majority(&self) -> BoxFuture<'_, Result<u64, Error>> {
+        read_index::confirm(&self.inner.raft).boxed()
+    }
+
+    fn leadership(&self) -> Leadership {
+        self.inner.leadership.borrow().clone()
+    }
+
+    fn watch_leadership(&self) -> watch::Receiver<Leadership> {
+        self.inner.leadership.clone()
+    }
+
+    fn watch_applied(&self) -> watch::Receiver<u64> {
+        self.inner.applied.clone()
+    }
+
+    fn members(&self) -> Members {
+        self.inner.routes.members.borrow().clone()
+    }
+
+    fn progress(&self) -> Progress {
+        let data = self.inner.raft.data_metrics();
+        let data = data.borrow_watched();
+        let index = |log_id: &Option<LogId>| log_id.map_or(0, |log_id| log_id.index);
+        Progress {
+            last_index: index(&data.last_log),
+            committed_index: index(&data.local_committed),
+            applied_index: *self.inner.applied.borrow(),
+        }
+    }
+
+    fn request_timeout(&self) -> Duration {
+        self.inner.request_timeout
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    fn stopped(&self) -> &CancellationToken {
+        &self.inner.stopped
+    }
+
+    fn leader_client(&self) -> Option<Client> {
+        let leader = self.leadership().leader?;
+        self.inner.routes.client(Lane::Forward, leader)
+    }
+
+    fn trigger_transfer(&self, target: u64) -> BoxFuture<'_, Result<(), Error>> {
+        async move { self.inner.raft.trigger().transfer_leader(target).await.map_err(|_| Error::Stopped) }
+            .boxed()
+    }
+
+    fn shutdown(&self) -> BoxFuture<'_, ()> {
+        async {
+            if let Err(error) = self.inner.raft.shutdown().await {
+                tracing::warn!(%error, "raft did not stop cleanly");
+            }
+        }
+        .boxed()
+    }
+}
