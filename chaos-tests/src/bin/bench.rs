@@ -1,4 +1,4 @@
-//! `./dev bench`: what README quotes. Prints a table; writes nothing.
+//! `./dev bench`: what README and docs/benchmarks.md quote.
 //!
 //! The store is measured beside a stock etcd in the same run, in turns, so that a machine whose speed drifts does not
 //! favour one. The cluster is measured as a user meets it: by kubectl and the clock.
@@ -6,18 +6,47 @@
 use anyhow::{Result, bail};
 use balsa_chaos_tests::measure::{cluster, machine, store};
 
+const USAGE: &str = "\
+bench                              store --quick, then cluster
+bench store                        three members beside three of stock etcd; rewrites docs/benchmarks.md
+bench store [--quick] [--only PART]
+                                   the same, but short rounds and no large state (under three minutes), or only the
+                                   rows whose name holds PART; writes nothing
+bench cluster                      a one-node cluster: time to Ready, memory, apply to Running";
+
 fn main() -> Result<()> {
-    let what: Vec<String> = std::env::args().skip(1).collect();
-    if let Some(unknown) = what.iter().find(|word| !matches!(word.as_str(), "store" | "cluster")) {
-        bail!("unknown benchmark {unknown}: give store, cluster, or nothing for both");
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.first().map(String::as_str) {
+        None => {
+            store::run(&store::Options { quick: true, ..store::Options::default() })?;
+            run_cluster()
+        }
+        Some("store") => store::run(&store_options(&words[1..])?),
+        Some("cluster") if words.len() == 1 => run_cluster(),
+        Some(_) => bail!("these arguments are not understood; the usage is\n{USAGE}"),
     }
-    let wanted = |name: &str| what.is_empty() || what.iter().any(|word| word == name);
+}
+
+fn run_cluster() -> Result<()> {
     println!("machine: {}", machine::describe());
-    if wanted("store") {
-        store::run()?;
+    cluster::run()
+}
+
+fn store_options(words: &[String]) -> Result<store::Options> {
+    let mut options = store::Options::default();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match (word.as_str(), words.clone().next()) {
+            ("--quick", _) => options.quick = true,
+            ("--only", Some(part)) => {
+                options.only = Some(part.clone());
+                words.next();
+            }
+            _ => bail!("{word} is not understood or lacks its value; the usage is\n{USAGE}"),
+        }
     }
-    if wanted("cluster") {
-        cluster::run()?;
+    if !options.quick && options.only.is_none() {
+        options.write_to = Some("docs/benchmarks.md".into());
     }
-    Ok(())
+    Ok(options)
 }

@@ -25,3 +25,14 @@ pub fn resident_mib(pid: u32) -> f64 {
     let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
     kib.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or(0.0) / 1024.0
 }
+
+/// Processor time that a process has taken, its own and the kernel's for it; 0 if it is gone.
+pub fn cpu_seconds(pid: u32) -> f64 {
+    // The kernel counts these in hundredths of a second on every Linux.
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name, second field, may hold blanks; it ends with the last bracket.
+    let after_name = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
+    let ticks = after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok());
+    ticks.sum::<f64>() / TICKS_PER_SECOND
+}

@@ -1,0 +1,88 @@
+//! What a large state costs: memory, a restart, and the wait of a put while the members are busy with it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use balsa_proto::etcd::etcdserverpb::{CompactionRequest, CompactionResponse, RangeRequest, RangeResponse};
+use tokio::runtime::Runtime;
+
+use super::load::{self, Operation};
+use super::report::{Report, Row};
+use super::sample::Sample;
+use super::trio::{Kind, MEMBERS, Trio};
+use super::wire::{self, Client};
+use crate::measure::spread::Spread;
+
+const KEYS: u64 = 1_000_000;
+const RESTARTS: usize = 3;
+const CLIENTS: usize = 8;
+const QUIET: Duration = Duration::from_secs(4);
+/// Puts that a member misses before it catches up: more than either keeps in memory for it.
+const MISSED: Duration = Duration::from_secs(6);
+const NAME: &str = "1,000,000 keys";
+
+pub fn run(only: Option<&str>, dir: &Path, runtime: &Runtime, report: &mut Report) -> Result<()> {
+    if only.is_some_and(|part| !NAME.contains(part)) {
+        return Ok(());
+    }
+    let ours = one(Kind::Balsa, dir, runtime)?;
+    let theirs = one(Kind::Etcd, dir, runtime)?;
+    report.figure("memory per member at 1,000,000 keys × 256 B, MiB", "≤ 0.5", ours.memory, theirs.memory);
+    report.figure("restart to serving at 1,000,000 keys, s", "< 2 s", ours.restart, theirs.restart);
+    let rows = ours.puts.into_iter().zip(theirs.puts);
+    for ((name, ours), (_, theirs)) in rows {
+        report.row(Row { name, aim: "", p99_aim: "", ours: vec![ours], theirs: vec![theirs] });
+    }
+    Ok(())
+}
+
+struct Figures {
+    memory: Spread,
+    restart: Spread,
+    puts: Vec<(&'static str, Sample)>,
+}
+
+fn one(kind: Kind, dir: &Path, runtime: &Runtime) -> Result<Figures> {
+    let dir = dir.join("large");
+    let mut trio = Trio::start(kind, &dir, runtime)?;
+    runtime.block_on(load::fill(&trio.leader_endpoint(runtime)?, "list/", KEYS))?;
+    let memory = trio.resident_mib();
+    let leader = trio.leader(runtime)?;
+    let follower = (leader + 1) % MEMBERS;
+    let mut restart = Spread::default();
+    for _ in 0..RESTARTS {
+        trio.stop(follower)?;
+        restart.add(trio.resume(follower, runtime)?);
+    }
+    let endpoint = trio.leader_endpoint(runtime)?;
+    let mut puts = vec![("put, 8 clients, 1,000,000 keys: quiet", runtime.block_on(put(&endpoint, QUIET))?)];
+    puts.push(("… while compacting 1,000,000 revisions", runtime.block_on(put_while_compacting(&endpoint))?));
+    trio.stop(follower)?;
+    runtime.block_on(put(&endpoint, MISSED))?;
+    let resumed = std::thread::scope(|scope| {
+        let busy = scope.spawn(|| runtime.block_on(put(&endpoint, QUIET)));
+        trio.resume(follower, runtime)?;
+        busy.join().expect("the load does not panic")
+    })?;
+    puts.push(("… while a member catches up", resumed));
+    drop(trio);
+    std::fs::remove_dir_all(&dir).context("remove the large state")?;
+    Ok(Figures { memory, restart, puts })
+}
+
+async fn put(endpoint: &str, round: Duration) -> Result<Sample> {
+    load::run(endpoint, Operation::Put, CLIENTS, round).await
+}
+
+async fn put_while_compacting(endpoint: &str) -> Result<Sample> {
+    let mut clients = Client::connect(endpoint, 1).await?;
+    let get = RangeRequest { key: "list/".into(), ..RangeRequest::default() };
+    let now: RangeResponse = clients[0].ask(wire::RANGE, &get).await?;
+    let revision = now.header.context("an answer has a header")?.revision;
+    let compact = CompactionRequest { revision, physical: true };
+    let (sample, compacted) =
+        tokio::join!(put(endpoint, QUIET), clients[0].ask::<CompactionResponse>(wire::COMPACT, &compact));
+    compacted?;
+    sample
+}

@@ -1,0 +1,149 @@
+//! Three members on this machine, ours or stock etcd's, started alike.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use balsa_proto::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
+use balsa_proto::etcd::etcdserverpb::{RangeRequest, RangeResponse, StatusRequest};
+use tokio::runtime::Runtime;
+
+use super::super::machine;
+use super::super::spread::Spread;
+use super::wire::{self, Client};
+use crate::lab::{Process, binary, eventually};
+
+pub const MEMBERS: usize = 3;
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Balsa,
+    Etcd,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Balsa => "balsa",
+            Kind::Etcd => "etcd",
+        }
+    }
+
+    fn base_port(self) -> u16 {
+        match self {
+            Kind::Balsa => 24_300,
+            Kind::Etcd => 25_300,
+        }
+    }
+
+    /// The first line that the stock program tells of itself.
+    pub fn version(self) -> Result<String> {
+        let output = Command::new("etcd").arg("--version").output().context("run etcd --version")?;
+        Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned())
+    }
+}
+
+pub struct Trio {
+    kind: Kind,
+    dir: PathBuf,
+    members: Vec<Process>,
+}
+
+impl Trio {
+    /// Returns once there is a leader.
+    pub fn start(kind: Kind, dir: &Path, runtime: &Runtime) -> Result<Self> {
+        std::fs::create_dir_all(dir).context("make a data directory")?;
+        let mut trio = Self { kind, dir: dir.to_owned(), members: Vec::new() };
+        for member in 0..MEMBERS {
+            trio.members.push(trio.launch(member)?);
+        }
+        trio.leader(runtime)?;
+        Ok(trio)
+    }
+
+    fn launch(&self, member: usize) -> Result<Process> {
+        let mut command = match self.kind {
+            Kind::Balsa => {
+                let mut command = Command::new(binary("balsa")?);
+                command.arg("store");
+                command
+            }
+            Kind::Etcd => Command::new("etcd"),
+        };
+        let name = format!("{}{member}", self.kind.name());
+        let cluster: Vec<_> =
+            (0..MEMBERS).map(|other| format!("{}{other}={}", self.kind.name(), self.peer(other))).collect();
+        command.args(["--name", &name, "--initial-cluster", &cluster.join(",")]);
+        command.arg("--data-dir").arg(self.dir.join(&name));
+        for flag in ["--listen-client-urls", "--advertise-client-urls"] {
+            command.args([flag, &self.endpoint(member)]);
+        }
+        for flag in ["--listen-peer-urls", "--initial-advertise-peer-urls"] {
+            command.args([flag, &self.peer(member)]);
+        }
+        Process::start(&mut command, &self.dir.join(format!("{name}.log")))
+    }
+
+    pub fn endpoint(&self, member: usize) -> String {
+        format!("http://127.0.0.1:{}", usize::from(self.kind.base_port()) + 2 * member)
+    }
+
+    fn peer(&self, member: usize) -> String {
+        format!("http://127.0.0.1:{}", usize::from(self.kind.base_port()) + 2 * member + 1)
+    }
+
+    pub fn leader(&self, runtime: &Runtime) -> Result<usize> {
+        let found = eventually("a leader", PATIENCE, || {
+            let led =
+                (0..MEMBERS).find(|member| runtime.block_on(leads(&self.endpoint(*member))).unwrap_or(false));
+            led.context("nobody leads")
+        });
+        found.with_context(|| self.members[0].log_tail(10))
+    }
+
+    pub fn leader_endpoint(&self, runtime: &Runtime) -> Result<String> {
+        Ok(self.endpoint(self.leader(runtime)?))
+    }
+
+    pub fn stop(&mut self, member: usize) -> Result<()> {
+        self.members[member].stop().map(drop)
+    }
+
+    /// Starts a stopped member. Returns the seconds until it answered a read of its own state.
+    pub fn resume(&mut self, member: usize, runtime: &Runtime) -> Result<f64> {
+        let started = Instant::now();
+        self.members[member] = self.launch(member)?;
+        let endpoint = self.endpoint(member);
+        loop {
+            if runtime.block_on(reads(&endpoint)).is_ok() {
+                return Ok(started.elapsed().as_secs_f64());
+            }
+            anyhow::ensure!(started.elapsed() < PATIENCE, "{}", self.members[member].log_tail(10));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Of all members since they started.
+    pub fn cpu_seconds(&self) -> f64 {
+        self.members.iter().map(|member| machine::cpu_seconds(member.pid())).sum()
+    }
+
+    pub fn resident_mib(&self) -> Spread {
+        self.members.iter().map(|member| machine::resident_mib(member.pid())).collect()
+    }
+}
+
+async fn leads(endpoint: &str) -> Result<bool> {
+    let mut client = MaintenanceClient::connect(endpoint.to_owned()).await.context("connect")?;
+    let status = client.status(StatusRequest {}).await.context("status")?.into_inner();
+    Ok(status.header.is_some_and(|header| header.member_id == status.leader && status.leader != 0))
+}
+
+async fn reads(endpoint: &str) -> Result<()> {
+    let mut clients = Client::connect(endpoint, 1).await?;
+    let get = RangeRequest { key: "list/".into(), serializable: true, ..RangeRequest::default() };
+    let _: RangeResponse = clients[0].ask(wire::RANGE, &get).await?;
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! A gRPC client that hands bytes through: what a message holds is made and looked at by who needs it, so that the load
+//! generator leaves the processor to what it measures.
+
+use anyhow::{Context, Result};
+use bytes::{Buf, BufMut, Bytes};
+use http::uri::PathAndQuery;
+use prost::Message;
+use tonic::client::Grpc;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status, Streaming};
+
+/// Clients that share one connection.
+const CLIENTS_PER_CONNECTION: usize = 16;
+const WINDOW_BYTES: u32 = 4 << 20;
+
+pub const PUT: &str = "/etcdserverpb.KV/Put";
+pub const RANGE: &str = "/etcdserverpb.KV/Range";
+pub const TXN: &str = "/etcdserverpb.KV/Txn";
+pub const COMPACT: &str = "/etcdserverpb.KV/Compact";
+pub const WATCH: &str = "/etcdserverpb.Watch/Watch";
+pub const LEASE_GRANT: &str = "/etcdserverpb.Lease/LeaseGrant";
+pub const LEASE_KEEP_ALIVE: &str = "/etcdserverpb.Lease/LeaseKeepAlive";
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Raw;
+    type Decoder = Raw;
+
+    fn encoder(&mut self) -> Raw {
+        Raw
+    }
+
+    fn decoder(&mut self) -> Raw {
+        Raw
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, into: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        into.put(item);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(from.copy_to_bytes(from.remaining())))
+    }
+}
+
+/// One client. Clones share the connection.
+#[derive(Debug, Clone)]
+pub struct Client {
+    grpc: Grpc<Channel>,
+}
+
+impl Client {
+    /// `count` clients, [`CLIENTS_PER_CONNECTION`] to a connection.
+    pub async fn connect(endpoint: &str, count: usize) -> Result<Vec<Client>> {
+        let mut clients = Vec::with_capacity(count);
+        while clients.len() < count {
+            let channel = Endpoint::from_shared(endpoint.to_owned())
+                .context("parse the endpoint")?
+                .tcp_nodelay(true)
+                .initial_stream_window_size(WINDOW_BYTES)
+                .initial_connection_window_size(2 * WINDOW_BYTES)
+                .connect()
+                .await
+                .context("connect")?;
+            let client = Client { grpc: Grpc::new(channel).max_decoding_message_size(usize::MAX) };
+            let sharing = CLIENTS_PER_CONNECTION.min(count - clients.len());
+            clients.extend(std::iter::repeat_n(client, sharing));
+        }
+        Ok(clients)
+    }
+
+    pub async fn call(&mut self, path: &'static str, message: Bytes) -> Result<Bytes> {
+        self.grpc.ready().await.context("wait for the connection")?;
+        let answer = self.grpc.unary(Request::new(message), PathAndQuery::from_static(path), Raw).await;
+        Ok(answer.with_context(|| path.to_owned())?.into_inner())
+    }
+
+    /// Calls and reads the answer as `T`.
+    pub async fn ask<T: Message + Default>(
+        &mut self,
+        path: &'static str,
+        message: &impl Message,
+    ) -> Result<T> {
+        let answer = self.call(path, message.encode_to_vec().into()).await?;
+        T::decode(answer).context("decode the answer")
+    }
+
+    /// A stream both ways; `messages` may grow while it lasts.
+    pub async fn stream(
+        &mut self,
+        path: &'static str,
+        messages: tokio::sync::mpsc::Receiver<Bytes>,
+    ) -> Result<Streaming<Bytes>> {
+        self.grpc.ready().await.context("wait for the connection")?;
+        let messages = Request::new(tokio_stream::wrappers::ReceiverStream::new(messages));
+        let answers = self.grpc.streaming(messages, PathAndQuery::from_static(path), Raw).await;
+        Ok(answers.with_context(|| path.to_owned())?.into_inner())
+    }
+}
