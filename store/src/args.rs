@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::builder::PossibleValuesParser;
 
 use crate::config::{Config, ConfigError, PemFiles, parse_initial_cluster, parse_urls};
 use crate::limits;
@@ -38,10 +38,29 @@ pub struct Args {
     #[arg(long, env = "ETCD_INITIAL_CLUSTER")]
     pub initial_cluster: Option<String>,
 
-    /// Whether the cluster is new. Joining an existing cluster is not supported yet.
+    /// Whether a member without data makes a new cluster, or joins one that knows it already.
     #[arg(long, env = "ETCD_INITIAL_CLUSTER_STATE", default_value = "new",
-          value_parser = PossibleValuesParser::new([PossibleValue::new("new")]))]
+          value_parser = PossibleValuesParser::new(["new", "existing"]))]
     pub initial_cluster_state: String,
+
+    /// Start from the data directory as the only member: for a cluster that has lost its majority for good.
+    #[arg(long, env = "ETCD_FORCE_NEW_CLUSTER", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
+    pub force_new_cluster: bool,
+
+    /// Refuse changes of the membership that could cost the cluster its majority.
+    #[arg(long, env = "ETCD_STRICT_RECONFIG_CHECK", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", default_value_t = true, action = clap::ArgAction::Set)]
+    pub strict_reconfig_check: bool,
+
+    /// Most learners at a time; 0 for no bound.
+    #[arg(long, env = "ETCD_MAX_LEARNERS", default_value_t = 1)]
+    pub max_learners: u64,
+
+    /// Ask whether an election could be won before it is begun.
+    #[arg(long, env = "ETCD_PRE_VOTE", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", default_value_t = true, action = clap::ArgAction::Set)]
+    pub pre_vote: bool,
 
     /// Sets apart clusters with the same URLs.
     #[arg(long, env = "ETCD_INITIAL_CLUSTER_TOKEN", default_value = "etcd-cluster")]
@@ -129,6 +148,11 @@ impl Args {
             )?,
             initial_cluster: parse_initial_cluster(&initial_cluster)?,
             initial_cluster_token: self.initial_cluster_token,
+            joins_existing_cluster: self.initial_cluster_state == "existing",
+            force_new_cluster: self.force_new_cluster,
+            strict_reconfig_check: self.strict_reconfig_check,
+            max_learners: self.max_learners,
+            pre_vote: self.pre_vote,
             heartbeat_interval: std::time::Duration::from_millis(self.heartbeat_interval),
             election_timeout: std::time::Duration::from_millis(self.election_timeout),
             snapshot_count: self.snapshot_count,

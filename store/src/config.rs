@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use http::Uri;
-use sha2::{Digest, Sha256};
+
+use crate::{limits, membership};
 
 /// Everything that [`crate::run`] needs to know.
 #[derive(Debug, Clone)]
@@ -19,6 +20,13 @@ pub struct Config {
     /// Peer URLs by member name.
     pub initial_cluster: BTreeMap<String, Vec<Url>>,
     pub initial_cluster_token: String,
+    /// `--initial-cluster-state=existing`.
+    pub joins_existing_cluster: bool,
+    /// Start from the data directory as the only member of the cluster.
+    pub force_new_cluster: bool,
+    pub strict_reconfig_check: bool,
+    pub max_learners: u64,
+    pub pre_vote: bool,
     pub heartbeat_interval: Duration,
     pub election_timeout: Duration,
     pub snapshot_count: u64,
@@ -27,6 +35,37 @@ pub struct Config {
     pub log_level: String,
     pub client_tls: PemFiles,
     pub peer_tls: PemFiles,
+}
+
+/// etcd's defaults: one member on this machine.
+impl Default for Config {
+    fn default() -> Self {
+        let url = |port| Url { tls: false, host: "localhost".to_owned(), port };
+        let name = "default".to_owned();
+        Config {
+            data_dir: PathBuf::from(format!("{name}.etcd")),
+            listen_client_urls: vec![url(2379)],
+            advertise_client_urls: vec![url(2379)],
+            listen_peer_urls: vec![url(2380)],
+            initial_advertise_peer_urls: vec![url(2380)],
+            initial_cluster: BTreeMap::from([(name.clone(), vec![url(2380)])]),
+            name,
+            initial_cluster_token: "etcd-cluster".to_owned(),
+            joins_existing_cluster: false,
+            force_new_cluster: false,
+            strict_reconfig_check: true,
+            max_learners: 1,
+            pre_vote: true,
+            heartbeat_interval: Duration::from_millis(100),
+            election_timeout: Duration::from_millis(1000),
+            snapshot_count: limits::DEFAULT_SNAPSHOT_COUNT,
+            max_request_bytes: limits::DEFAULT_MAX_REQUEST_BYTES as usize,
+            max_txn_ops: limits::DEFAULT_MAX_TXN_OPS as usize,
+            log_level: "info".to_owned(),
+            client_tls: PemFiles::default(),
+            peer_tls: PemFiles::default(),
+        }
+    }
 }
 
 /// Files of one side's TLS.
@@ -122,16 +161,9 @@ impl Config {
 
     /// Equal on all members: made of the member's peer URLs and the cluster's token.
     pub fn member_id(&self, name: &str) -> u64 {
-        let mut hash = Sha256::new();
-        let mut urls: Vec<String> =
+        let urls: Vec<String> =
             self.initial_cluster.get(name).into_iter().flatten().map(ToString::to_string).collect();
-        urls.sort();
-        for url in urls {
-            hash.update(url.as_bytes());
-            hash.update([0]);
-        }
-        hash.update(self.initial_cluster_token.as_bytes());
-        id_of(hash)
+        membership::member_id(&urls, &self.initial_cluster_token)
     }
 
     pub fn own_id(&self) -> u64 {
@@ -140,21 +172,8 @@ impl Config {
 
     /// Equal on all members: made of all member ids.
     pub fn cluster_id(&self) -> u64 {
-        let mut ids: Vec<u64> = self.initial_cluster.keys().map(|name| self.member_id(name)).collect();
-        ids.sort_unstable();
-        let mut hash = Sha256::new();
-        for id in ids {
-            hash.update(id.to_be_bytes());
-        }
-        id_of(hash)
+        membership::cluster_id(self.initial_cluster.keys().map(|name| self.member_id(name)))
     }
-}
-
-/// The first eight bytes, and never 0, which means "none" on the wire.
-fn id_of(hash: Sha256) -> u64 {
-    let digest = hash.finalize();
-    let first = digest.first_chunk().expect("a digest has 32 bytes");
-    u64::from_be_bytes(*first).max(1)
 }
 
 fn validate_tls(

@@ -19,6 +19,7 @@ pub mod error;
 pub mod http;
 pub mod lease;
 pub mod limits;
+pub mod membership;
 pub mod metrics;
 pub mod mvcc;
 pub mod revision;

@@ -36,6 +36,9 @@ pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// as two whole ones, so commands rather gather while one batch is under way.
 pub const MAX_BATCHES_IN_FLIGHT: usize = 1;
 
+/// A new member votes once it lacks no more entries than this: some moments of a busy leader's work.
+pub const MAX_VOTER_LAG_ENTRIES: u64 = 1_000;
+
 /// Readers that wait for the next read round.
 pub const MAX_PENDING_READS: usize = 16_384;
 
@@ -97,6 +100,12 @@ pub const CLIENT_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Flow-control windows of both ports: the default of 64 KiB would stall a 1.5 MiB request three dozen times.
 pub const STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 pub const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+
+/// How long a starting member waits for a page of another one.
+pub const PEER_PAGE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The longest page that a starting member reads from another one.
+pub const MAX_PEER_PAGE_BYTES: usize = 1024 * 1024;
 
 /// A peer that does not take a connection within this is unreachable.
 pub const PEER_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);

@@ -18,6 +18,8 @@ pub struct Metrics {
     pub proposals_failed: Counter,
     pub read_indexes_failed: Counter,
     pub snapshots_received: Counter,
+    pub health_success: Counter,
+    pub health_failures: Counter,
     pub log_fsync_seconds: Histogram,
     has_leader: Gauge,
     is_leader: Gauge,
@@ -71,6 +73,8 @@ impl Metrics {
                 "etcd_network_snapshot_receive_success",
                 "Snapshots received from a leader and installed",
             ),
+            health_success: counter(r, "etcd_server_health_success", "Health checks that passed"),
+            health_failures: counter(r, "etcd_server_health_failures", "Health checks that failed"),
             has_leader: gauge(r, "etcd_server_has_leader", "1 if a leader is known"),
             is_leader: gauge(r, "etcd_server_is_leader", "1 if this member leads"),
             // etcd names these gauges like counters; so do its dashboards.

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use balsa_proto::store::MemberAttributes;
 use balsa_proto::store::command::Op;
 use balsa_proto::store::peer_server::PeerServer;
+use balsa_proto::store::{MemberAttributes, MemberRecord};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,9 +24,14 @@ use crate::consensus::peers::StampCheck;
 use crate::consensus::snapshot::SnapshotRoot;
 use crate::consensus::start::{Settings, Started, Tasks};
 use crate::consensus::{self, ConsensusHandle, InitialMembers, MemberNode};
-use crate::http::{Doors, Pages};
+use crate::http::{Doors, Pages, Port};
 use crate::limits::MAX_PEER_MESSAGE_BYTES;
+use crate::membership::join::{self, JoinError};
+use crate::membership::{LeaderMembers, Rules, Steward, id_file};
 use crate::metrics::Metrics;
+use crate::mvcc::Mvcc;
+use crate::server::connect::Connector;
+use crate::server::learner::LearnerGuard;
 use crate::server::lease::LeaderLeases;
 use crate::server::lease_expiry::LeaseExpiry;
 use crate::server::listen::{BindError, Listener};
@@ -46,6 +51,10 @@ pub enum StartError {
     DataDir { path: PathBuf, source: io::Error },
     #[error("the data directory {path} is in use by another process")]
     DataDirInUse { path: PathBuf },
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    #[error("the log does not take the entries of --force-new-cluster")]
+    ForceNewCluster(#[source] io::Error),
     #[error(transparent)]
     Log(#[from] log_store::OpenError),
     #[error(transparent)]
@@ -67,8 +76,9 @@ pub async fn run(
     ready: oneshot::Sender<()>,
     shutdown: CancellationToken,
 ) -> Result<(), StartError> {
+    let ids = identify(&config).await?;
     let mut listeners = Listeners::bind(&config).await?;
-    let member = Member::start(&config).await?;
+    let member = Member::start(&config, ids).await?;
     let peers = listeners.serve_peers(&member);
     let outcome = member.serve(&config, listeners.clients, ready, &shutdown).await;
     let databases = member.databases.clone();
@@ -84,7 +94,26 @@ pub async fn run(
     outcome
 }
 
-/// Ports come first: a port that is taken must not cost a recovery of the state.
+/// Cluster id and member id: from the data directory, or worked out and written there on the first start. Before the ports
+/// are bound, so that members which start together do not wait for one another's pages.
+async fn identify(config: &Config) -> Result<(u64, u64), StartError> {
+    let dir = config.data_dir.join("member");
+    let unusable = |source| StartError::DataDir { path: dir.clone(), source };
+    make_private_dir(&dir).map_err(unusable)?;
+    if let Some(ids) = id_file::read(&dir).map_err(unusable)? {
+        return Ok(ids);
+    }
+    let ids = if dir.join("log").exists() {
+        // A restored snapshot: it was made for what the flags say, and the log checks that.
+        (config.cluster_id(), config.own_id())
+    } else {
+        join::place(config, &Connector { tls: tls::connector_config(&config.peer_tls)? }).await?
+    };
+    id_file::write(&dir, ids).map_err(unusable)?;
+    Ok(ids)
+}
+
+/// Ports come before the state: a port that is taken must not cost a recovery of the state.
 struct Listeners {
     clients: Vec<Listener>,
     peers: Vec<Listener>,
@@ -105,7 +134,7 @@ impl Listeners {
     }
 
     fn serve_peers(&mut self, member: &Member) -> Vec<tokio::task::JoinHandle<()>> {
-        let service = Doors::new(member.peer_routes(), member.pages.clone());
+        let service = Doors::new(member.peer_routes(), member.pages(Port::Peer));
         let peers = std::mem::take(&mut self.peers).into_iter();
         peers.map(|listener| tokio::spawn(listener.serve(service.clone(), member.core.clone()))).collect()
     }
@@ -119,7 +148,7 @@ fn tls_for<T>(urls: &[Url], make: impl FnOnce() -> Result<T, TlsError>) -> Resul
 struct Member {
     started: Started,
     shared: Shared,
-    pages: Arc<Pages>,
+    metrics: Arc<Metrics>,
     tracker: TaskTracker,
     /// Counts open databases. RocksDB must be closed before the process ends: its own threads do not survive that.
     databases: TaskTracker,
@@ -127,35 +156,44 @@ struct Member {
     core: CancellationToken,
     /// Ends the streams of clients.
     clients: CancellationToken,
+    /// Cancelled once this member has no place in the cluster any more.
+    removed: CancellationToken,
 }
 
 impl Member {
-    async fn start(config: &Config) -> Result<Member, StartError> {
+    async fn start(config: &Config, (cluster_id, member_id): (u64, u64)) -> Result<Member, StartError> {
         let dir = config.data_dir.join("member");
-        make_private_dir(&dir).map_err(|source| StartError::DataDir { path: dir.clone(), source })?;
         let metrics = Arc::new(Metrics::new());
-        let (cluster_id, member_id) = (config.cluster_id(), config.own_id());
         let databases = TaskTracker::new();
-        let log = open_log(&dir, (cluster_id, member_id), &metrics, databases.token())?;
+        let mut log = open_log(&dir, (cluster_id, member_id), &metrics, databases.token())?;
         let pristine = log.is_pristine();
         let backend = Arc::new(RocksBackend::open(&dir.join("state"), Some(databases.token()))?);
         let (applier, mvcc, hub, lessor) = Applier::open(backend, apply_options(config.election_timeout))?;
         let snapshots = SnapshotRoot::open(dir.join("snap"))
             .map_err(|source| StartError::DataDir { path: dir.clone(), source })?;
 
+        if config.force_new_cluster && !pristine {
+            let member = sole_member(config, member_id, &mvcc);
+            consensus::sole_member::append(&mut log, member).await.map_err(StartError::ForceNewCluster)?;
+        }
+
         let (tracker, core, clients) =
             (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+        let removed = CancellationToken::new();
         let tasks = Tasks { tracker: tracker.clone(), shutdown: core.clone(), metrics: metrics.clone() };
         let settings = Settings {
             cluster_id,
             member_id,
             heartbeat_interval: config.heartbeat_interval,
             election_timeout: config.election_timeout,
+            pre_vote: config.pre_vote,
             snapshot_count: config.snapshot_count,
             peer_tls: tls::client_config(&config.peer_tls)?,
+            table: mvcc.watch_members(),
+            removed: removed.clone(),
         };
         let started = consensus::start::start(settings, log, applier, snapshots, &tasks).await?;
-        if pristine {
+        if pristine && !config.joins_existing_cluster {
             consensus::start::bootstrap(&started, initial_members(config)).await?;
         }
 
@@ -166,18 +204,26 @@ impl Member {
             election_timeout: config.election_timeout,
         };
         tracker.spawn(expiry.run(core.clone()));
+        let steward = Steward {
+            consensus: consensus.clone(),
+            table: mvcc.watch_members(),
+            election_timeout: config.election_timeout,
+            removed: removed.clone(),
+        };
+        tracker.spawn(steward.run(core.clone()));
         let identity = Identity { cluster_id, member_id, consensus, mvcc };
+        let rules = Rules { strict: config.strict_reconfig_check, max_learners: config.max_learners };
         let shared = Shared {
             identity: identity.clone(),
             hub,
             leases: LeaderLeases { identity: identity.clone(), lessor },
+            members: LeaderMembers { identity, rules },
             max_request_bytes: config.max_request_bytes,
             max_txn_ops: config.max_txn_ops,
             election_timeout: config.election_timeout,
             shutdown: clients.clone(),
         };
-        let pages = Arc::new(Pages { identity, metrics });
-        Ok(Member { started, shared, pages, tracker, databases, core, clients })
+        Ok(Member { started, shared, metrics, tracker, databases, core, clients, removed })
     }
 
     fn consensus(&self) -> &ConsensusHandle {
@@ -185,12 +231,18 @@ impl Member {
     }
 
     fn peer_routes(&self) -> Routes {
-        let Identity { cluster_id, member_id, .. } = self.shared.identity;
-        let service = self.started.peer_service(self.shared.leases.clone());
+        let Identity { cluster_id, member_id, consensus, mvcc } = self.shared.identity.clone();
+        let service = self.started.peer_service(self.shared.leases.clone(), self.shared.members.clone());
         let server = PeerServer::new(service)
             .max_decoding_message_size(MAX_PEER_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_PEER_MESSAGE_BYTES);
-        Routes::new(InterceptedService::new(server, StampCheck { cluster_id, member_id }))
+        let check = StampCheck { cluster_id, member_id, table: mvcc.watch_members(), consensus };
+        Routes::new(InterceptedService::new(server, check))
+    }
+
+    fn pages(&self, port: Port) -> Arc<Pages> {
+        let (identity, metrics) = (self.shared.identity.clone(), self.metrics.clone());
+        Arc::new(Pages { port, identity, metrics })
     }
 
     /// Serves clients once the member has found its place in the cluster, until `shutdown`.
@@ -204,10 +256,13 @@ impl Member {
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
             () = self.consensus().stopped().cancelled() => return Err(StartError::RaftStopped),
+            () = self.removed.cancelled() => return Ok(say_removed()),
             () = self.publish(config) => {}
         }
+        let routes =
+            LearnerGuard { identity: self.shared.identity.clone() }.layer(server::routes(&self.shared));
         let guard = NeedLeader { consensus: self.consensus().clone() };
-        let service = Doors::new(guard.layer(server::routes(&self.shared)), self.pages.clone());
+        let service = Doors::new(guard.layer(routes), self.pages(Port::Client));
         let serving: Vec<_> = listeners
             .into_iter()
             .map(|listener| tokio::spawn(listener.serve(service.clone(), self.clients.clone())))
@@ -219,6 +274,7 @@ impl Member {
         let outcome = tokio::select! {
             () = shutdown.cancelled() => Ok(()),
             () = self.consensus().stopped().cancelled() => Err(StartError::RaftStopped),
+            () = self.removed.cancelled() => Ok(say_removed()),
         };
         self.clients.cancel();
         for listener in serving {
@@ -277,6 +333,25 @@ fn initial_members(config: &Config) -> InitialMembers {
         peer_urls: urls.iter().map(ToString::to_string).collect(),
     };
     config.initial_cluster.iter().map(|(name, urls)| (config.member_id(name), node(name, urls))).collect()
+}
+
+/// This member as the table knows it, or as the flags do.
+fn sole_member(config: &Config, member_id: u64, mvcc: &Mvcc) -> MemberRecord {
+    let by_flags = || MemberRecord {
+        member_id,
+        name: config.name.clone(),
+        peer_urls: config.initial_advertise_peer_urls.iter().map(ToString::to_string).collect(),
+        ..Default::default()
+    };
+    mvcc.members().get(member_id).cloned().unwrap_or_else(by_flags)
+}
+
+/// Not an error: a supervisor that restarts what failed must not do so.
+fn say_removed() {
+    tracing::warn!(
+        "the member has been permanently removed from the cluster; its data directory must be removed before the \
+         machine can join again as a new member"
+    );
 }
 
 /// Readable by its owner alone: it holds every secret of a Kubernetes cluster.

@@ -45,12 +45,14 @@ impl Identity {
         *header = Some(full);
     }
 
+    pub fn is_learner(&self) -> bool {
+        self.mvcc.members().is_learner(self.member_id)
+    }
+
     pub fn status(&self) -> StatusResponse {
         let leadership = self.consensus.leadership();
         let progress = self.consensus.progress();
         let size = self.mvcc.size();
-        let is_learner =
-            self.consensus.members().iter().any(|member| member.id == self.member_id && member.is_learner);
         let errors = match leadership.leader {
             Some(_) => Vec::new(),
             None => vec!["etcdserver: no leader".to_owned()],
@@ -65,7 +67,7 @@ impl Identity {
             raft_applied_index: progress.applied_index,
             errors,
             db_size_in_use: to_i64(size.in_use_bytes),
-            is_learner,
+            is_learner: self.is_learner(),
             storage_version: CLUSTER_VERSION.to_owned(),
             db_size_quota: limits::DEFAULT_QUOTA_BYTES,
             downgrade_info: Some(Default::default()),

@@ -92,6 +92,37 @@ fn nothing_acknowledged_is_lost_when_the_leader_dies() {
 }
 
 #[test]
+fn five_members_go_on_without_two() {
+    let mut cluster = Cluster::start(5, |_| {});
+    let leader = cluster.leader();
+    cluster.block_on(async |cluster| {
+        for member in 0..5 {
+            cluster.put(member, &format!("before-{member}"), "x").await.unwrap();
+        }
+    });
+    let (other, survivor) = ((leader + 1) % 5, (leader + 2) % 5);
+    cluster.kill(leader);
+    cluster.kill(other);
+    cluster.block_on(async |cluster| {
+        eventually("a write after two deaths", Duration::from_secs(10), async || {
+            cluster.put(survivor, "after", "x").await.is_ok()
+        })
+        .await;
+        for member in 0..5 {
+            let value = cluster.get(survivor, &format!("before-{member}"), false).await.unwrap();
+            assert_eq!(value.as_deref(), Some("x"));
+        }
+    });
+    cluster.restart(leader);
+    cluster.restart(other);
+    cluster.block_on(async |cluster| {
+        for member in [leader, other] {
+            assert_eq!(cluster.get(member, "after", false).await.unwrap().as_deref(), Some("x"));
+        }
+    });
+}
+
+#[test]
 fn a_member_behind_the_purged_log_gets_a_snapshot() {
     let mut cluster = Cluster::start(3, |config| config.snapshot_count = 40);
     let behind = (cluster.leader() + 1) % 3;
@@ -213,7 +244,8 @@ fn a_data_directory_belongs_to_one_member_of_one_cluster() {
     assert!(in_use.contains("is in use by another process"), "{in_use}");
 
     cluster.kill(0);
-    twin.initial_cluster_token = "another".into();
+    // The directory says who it is; the log must agree with it.
+    std::fs::write(config.data_dir.join("member/id"), "1 2\n").unwrap();
     // The threads of a killed member may hold its files for a moment longer.
     let patience = std::time::Instant::now() + std::time::Duration::from_secs(5);
     let foreign = loop {

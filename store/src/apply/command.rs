@@ -1,12 +1,10 @@
 //! From a command to the file that does it.
 
 use balsa_proto::etcd::etcdserverpb as pb;
-use balsa_proto::store::{Command, command::Op};
+use balsa_proto::store::{Command, MemberRecord, command::Op};
 
 use super::applier::ApplyOptions;
-use super::{
-    compact, delete_range, lease_checkpoint, lease_grant, lease_revoke, member_attributes, put, txn,
-};
+use super::{compact, delete_range, lease_checkpoint, lease_grant, lease_revoke, members, put, txn};
 use crate::error::Error;
 use crate::lease::Lessor;
 use crate::mvcc::read::ReadError;
@@ -21,6 +19,8 @@ pub enum Reply {
     Compaction(pb::CompactionResponse),
     LeaseGrant(pb::LeaseGrantResponse),
     LeaseRevoke(pb::LeaseRevokeResponse),
+    /// All members, after a change.
+    Members(Vec<MemberRecord>),
     /// Of a command that no client waits for.
     Done,
 }
@@ -54,7 +54,12 @@ pub fn apply(core: &mut Core, command: &Command) -> Result<Reply, ReadError> {
         Some(Op::LeaseGrant(request)) => lease_grant::apply(core, request).map(Reply::LeaseGrant),
         Some(Op::LeaseRevoke(request)) => lease_revoke::apply(core, request).map(Reply::LeaseRevoke),
         Some(Op::LeaseCheckpoint(request)) => Ok(lease_checkpoint::apply(core, request)),
-        Some(Op::MemberAttributes(attributes)) => Ok(member_attributes::apply(core, attributes)),
+        Some(Op::MemberAttributes(attributes)) => Ok(members::describe(core, attributes)?),
+        Some(Op::MemberAdd(request)) => Ok(members::add(core, request)?),
+        Some(Op::MemberRemove(request)) => Ok(members::remove(core, request.member_id)?),
+        Some(Op::MemberUpdate(request)) => Ok(members::update(core, request)?),
+        Some(Op::MemberPromote(request)) => Ok(members::promote(core, request.member_id)?),
+        Some(Op::SoleMember(member)) => Ok(members::sole_member(core, member)?),
         // Of a newer version: every member of this version refuses it alike.
         None => Err(Error::NotCapable.into()),
     }

@@ -15,7 +15,7 @@ pub mod delete_range;
 pub mod lease_checkpoint;
 pub mod lease_grant;
 pub mod lease_revoke;
-pub mod member_attributes;
+pub mod members;
 pub mod put;
 pub mod txn;
 

@@ -6,14 +6,17 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use balsa_proto::store::CommandBatch;
+use balsa_proto::store::command::Op;
+use balsa_proto::store::{Command, CommandBatch, MemberAdd, MemberRecord};
 use bytes::Bytes;
 use prost::Message;
 use tokio::sync::{mpsc, oneshot};
 
-use super::codec;
 use super::snapshot::SnapshotDir;
-use super::types::{BatchReply, EncodedBatch, Entry, LogId, Payload, SnapshotMeta, StoredMembership};
+use super::types::{
+    BatchReply, EncodedBatch, Entry, LogId, Membership, Payload, SnapshotMeta, StoredMembership,
+};
+use super::{MemberNode, codec};
 use crate::apply::{AppliedPosition, Applier};
 
 /// Jobs that wait for the thread. Raft's worker sends one at a time.
@@ -108,10 +111,27 @@ fn decode(entry: &Entry) -> io::Result<(AppliedPosition, CommandBatch)> {
         }
         Payload::Membership(membership) => {
             let stored = StoredMembership::new(Some(entry.log_id), membership.clone());
-            (CommandBatch::default(), Some(codec::encode_membership(&stored)))
+            let is_first = entry.log_id.index == 0;
+            let batch = if is_first { first_members(membership) } else { CommandBatch::default() };
+            (batch, Some(codec::encode_membership(&stored)))
         }
     };
     Ok((position(entry.log_id, membership), batch))
+}
+
+/// The log begins with the members of the new cluster: they are the first that the state knows.
+fn first_members(membership: &Membership) -> CommandBatch {
+    let command = |(id, node): (&u64, &MemberNode)| {
+        let member = MemberRecord {
+            member_id: *id,
+            name: node.name.clone(),
+            peer_urls: node.peer_urls.clone(),
+            ..Default::default()
+        };
+        let add = MemberAdd { member: Some(member), max_learners: 0 };
+        Command { request_id: 0, unix_ms: 0, op: Some(Op::MemberAdd(add)) }
+    };
+    CommandBatch { commands: membership.nodes().map(command).collect() }
 }
 
 /// Raft's first index is 0 here; the state counts from 1, as etcd does.

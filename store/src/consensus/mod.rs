@@ -24,13 +24,14 @@ pub mod read_index;
 pub mod reply_wire;
 pub mod snapshot;
 pub mod snapshot_stream;
+pub mod sole_member;
 pub mod start;
 pub mod state_machine;
 pub mod transport;
 pub mod types;
 pub mod wire;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,6 +77,17 @@ pub trait Consensus: Send + Sync + 'static {
     fn watch_applied(&self) -> watch::Receiver<u64>;
 
     fn members(&self) -> Members;
+    fn watch_members(&self) -> watch::Receiver<Members>;
+
+    /// A change of the membership was begun and is not complete.
+    fn is_changing(&self) -> bool;
+
+    /// What this member, while it leads, knows of the others; nothing otherwise.
+    fn peers(&self) -> BTreeMap<u64, PeerView>;
+
+    /// Takes one step in the membership, and returns once it is complete. Only while this member leads.
+    fn reconfigure(&self, step: Reconfiguration) -> BoxFuture<'_, Result<(), Error>>;
+
     fn progress(&self) -> Progress;
     fn request_timeout(&self) -> Duration;
     fn metrics(&self) -> &Metrics;
@@ -210,6 +222,31 @@ pub struct MemberView {
 }
 
 pub type Members = Arc<Vec<MemberView>>;
+
+/// How a leader sees another member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerView {
+    /// Up to here it has the leader's log.
+    pub matched_index: u64,
+    /// It answered within the last election timeout.
+    pub is_heard: bool,
+}
+
+/// One step in the membership. Any of them may be taken from any membership.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reconfiguration {
+    AddLearner {
+        id: u64,
+        node: MemberNode,
+    },
+    SetNode {
+        id: u64,
+        node: MemberNode,
+    },
+    /// All voters; each is a member already. A voter that is not among them leaves the cluster.
+    SetVoters(BTreeSet<u64>),
+    RemoveLearner(u64),
+}
 
 /// The way to a member by its id.
 #[derive(Clone)]

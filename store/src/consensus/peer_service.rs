@@ -17,6 +17,7 @@ use super::snapshot::{SnapshotFiles, SnapshotRoot};
 use super::types::TypeConfig;
 use super::{Consensus, read_index, reply_wire, snapshot_stream, wire};
 use crate::error::Error;
+use crate::membership::{Change, LeaderMembers};
 use crate::metrics::Metrics;
 use crate::server::lease::LeaderLeases;
 
@@ -25,6 +26,7 @@ pub struct PeerService {
     pub consensus: RaftConsensus,
     pub snapshots: SnapshotRoot,
     pub leases: LeaderLeases,
+    pub members: LeaderMembers,
     pub metrics: Arc<Metrics>,
 }
 
@@ -137,6 +139,16 @@ impl Peer for PeerService {
     ) -> Result<Response<LeaseTimeToLiveResponse>, Status> {
         self.must_lead()?;
         Ok(Response::new(self.leases.time_to_live(request.into_inner()).await?))
+    }
+
+    async fn change_members(
+        &self,
+        request: Request<pb::ChangeMembersRequest>,
+    ) -> Result<Response<pb::MemberRecords>, Status> {
+        self.must_lead()?;
+        let change = Change::from_wire(request.into_inner())
+            .ok_or_else(|| Status::invalid_argument("the change is of another version"))?;
+        Ok(Response::new(pb::MemberRecords { members: self.members.change(change).await? }))
     }
 }
 

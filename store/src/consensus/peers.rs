@@ -1,8 +1,11 @@
-//! Connections to the other members, one per lane, and the stamp that says who is meant.
+//! Connections to the other members, one per lane, and the stamp that says who calls and who is meant.
 //!
 //! Lanes keep traffic apart that would stall one another on a shared connection: a snapshot must not delay
 //! heartbeats, nor a burst of forwarded writes the replication. Connections are made when first used, mend
 //! themselves, and die when the other side stops answering pings.
+//!
+//! A member is called where the table of members says that it is; raft's own note of its address serves only while the
+//! table does not know it. The stamp makes a wrong address harmless: who is not meant refuses.
 
 use std::collections::HashMap;
 use std::error::Error as _;
@@ -12,20 +15,26 @@ use std::time::Duration;
 
 use balsa_proto::store::peer_client::PeerClient;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
-use super::MemberNode;
+use super::{ConsensusHandle, MemberNode};
 use crate::error::Error;
 use crate::limits::{
     CONNECTION_WINDOW_BYTES, MAX_PEER_MESSAGE_BYTES, PEER_CONNECT_TIMEOUT, STREAM_WINDOW_BYTES,
 };
+use crate::membership::MemberTable;
 
 pub const CLUSTER_ID_KEY: &str = "balsa-cluster-id";
 pub const TARGET_KEY: &str = "balsa-target";
+pub const FROM_KEY: &str = "balsa-from";
+
+/// What a removed member is told; etcd's text.
+pub const REMOVED: &str = "the member has been permanently removed from the cluster";
 
 pub type Client = PeerClient<InterceptedService<Channel, Stamp>>;
 
@@ -46,6 +55,8 @@ pub struct Peers {
 
 struct Inner {
     cluster_id: u64,
+    own_id: u64,
+    table: watch::Receiver<Arc<MemberTable>>,
     tls: Option<ClientTlsConfig>,
     /// A silent connection is given up after twice this.
     ping_interval: Duration,
@@ -60,17 +71,29 @@ pub struct BadUrl {
 }
 
 impl Peers {
-    pub fn new(cluster_id: u64, tls: Option<ClientTlsConfig>, ping_interval: Duration) -> Self {
-        Peers { inner: Arc::new(Inner { cluster_id, tls, ping_interval, channels: Mutex::default() }) }
+    pub fn new(
+        (cluster_id, own_id): (u64, u64),
+        table: watch::Receiver<Arc<MemberTable>>,
+        tls: Option<ClientTlsConfig>,
+        ping_interval: Duration,
+    ) -> Self {
+        let channels = Mutex::default();
+        Peers { inner: Arc::new(Inner { cluster_id, own_id, table, tls, ping_interval, channels }) }
     }
 
     pub fn client(&self, lane: Lane, target: u64, node: &MemberNode) -> Result<Client, BadUrl> {
-        let url = node.peer_urls.first().cloned().unwrap_or_default();
-        let channel = self.channel(lane, url)?;
-        let stamp = Stamp { cluster_id: self.inner.cluster_id.into(), target: target.into() };
+        let channel = self.channel(lane, self.url(target, node))?;
+        let Inner { cluster_id, own_id, .. } = *self.inner;
+        let stamp = Stamp { cluster_id: cluster_id.into(), target: target.into(), from: own_id.into() };
         Ok(PeerClient::with_interceptor(channel, stamp)
             .max_decoding_message_size(MAX_PEER_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_PEER_MESSAGE_BYTES))
+    }
+
+    fn url(&self, target: u64, node: &MemberNode) -> String {
+        let table = self.inner.table.borrow();
+        let urls = table.get(target).map_or(&node.peer_urls, |member| &member.peer_urls);
+        urls.first().cloned().unwrap_or_default()
     }
 
     fn channel(&self, lane: Lane, url: String) -> Result<Channel, BadUrl> {
@@ -101,26 +124,38 @@ impl Peers {
     }
 }
 
-/// Puts the cluster and the member that are meant on every call.
+/// Puts the cluster and the member that are meant, and who calls, on every call.
 #[derive(Debug, Clone)]
 pub struct Stamp {
     cluster_id: MetadataValue<Ascii>,
     target: MetadataValue<Ascii>,
+    from: MetadataValue<Ascii>,
 }
 
 impl Interceptor for Stamp {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         request.metadata_mut().insert(CLUSTER_ID_KEY, self.cluster_id.clone());
         request.metadata_mut().insert(TARGET_KEY, self.target.clone());
+        request.metadata_mut().insert(FROM_KEY, self.from.clone());
         Ok(request)
     }
 }
 
-/// Refuses calls that were meant for another cluster or another member.
-#[derive(Debug, Clone, Copy)]
+/// Refuses calls that were meant for another cluster or another member, and those of members that were removed.
+#[derive(Clone)]
 pub struct StampCheck {
     pub cluster_id: u64,
     pub member_id: u64,
+    pub table: watch::Receiver<Arc<MemberTable>>,
+    pub consensus: ConsensusHandle,
+}
+
+impl StampCheck {
+    /// Raft may still need the vote of a member that the table has removed already.
+    fn is_removed(&self, from: u64) -> bool {
+        self.table.borrow().is_removed(from)
+            && !self.consensus.members().iter().any(|member| member.id == from)
+    }
 }
 
 impl Interceptor for StampCheck {
@@ -132,8 +167,16 @@ impl Interceptor for StampCheck {
         if number(TARGET_KEY) != Some(self.member_id) {
             return Err(Error::MemberNotFound.into());
         }
+        if number(FROM_KEY).is_some_and(|from| self.is_removed(from)) {
+            return Err(Status::permission_denied(REMOVED));
+        }
         Ok(request)
     }
+}
+
+/// True when the other side says that this member does not belong to the cluster any more.
+pub fn says_removed(status: &Status) -> bool {
+    status.code() == Code::PermissionDenied && status.message() == REMOVED
 }
 
 /// True when the call cannot have reached the other side, so that a retry cannot do anything twice.

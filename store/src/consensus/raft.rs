@@ -2,6 +2,7 @@
 //!
 //! Cheap to clone. The tasks behind the queues are [`super::proposer`], [`super::read_index`] and [`super::leadership`].
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,7 +12,9 @@ use balsa_proto::store::{Command, CommandBatch};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use openraft::async_runtime::watch::WatchReceiver;
+use openraft::errors::{ClientWriteError, RaftError};
 use openraft::impls::ProgressResponder;
+use openraft::{ChangeMembers, Instant};
 use prost::Message;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -21,7 +24,9 @@ use super::proposer::{self, CommandResult, Proposal};
 use super::read_index::{self, Reader};
 use super::state_machine::StateMachine;
 use super::types::{EncodedBatch, LeaderId, LogId, TypeConfig};
-use super::{Answer, Consensus, Leadership, Members, Progress, Routes};
+use super::{
+    Answer, Consensus, Leadership, MemberNode, Members, PeerView, Progress, Reconfiguration, Routes,
+};
 use crate::error::Error;
 use crate::metrics::Metrics;
 
@@ -40,6 +45,7 @@ pub(super) struct Inner {
     pub leadership: watch::Receiver<Leadership>,
     pub applied: watch::Receiver<u64>,
     pub request_timeout: Duration,
+    pub election_timeout: Duration,
     pub next_request_id: AtomicU64,
     pub metrics: Arc<Metrics>,
     pub stopped: CancellationToken,
@@ -82,6 +88,16 @@ fn refused<T>(error: mpsc::error::TrySendError<T>) -> Error {
     }
 }
 
+fn change_of(step: Reconfiguration) -> ChangeMembers<u64, MemberNode> {
+    match step {
+        Reconfiguration::AddLearner { id, node } => ChangeMembers::AddNodes([(id, node)].into()),
+        // Messages go where the table says, so that a wrong address here misleads nobody (see `peers`).
+        Reconfiguration::SetNode { id, node } => ChangeMembers::SetNodes([(id, node)].into()),
+        Reconfiguration::SetVoters(voters) => ChangeMembers::ReplaceAllVoters(voters),
+        Reconfiguration::RemoveLearner(id) => ChangeMembers::RemoveNodes([id].into()),
+    }
+}
+
 impl Consensus for RaftConsensus {
     fn member_id(&self) -> u64 {
         *self.inner.raft.node_id()
@@ -119,6 +135,49 @@ impl Consensus for RaftConsensus {
 
     fn members(&self) -> Members {
         self.inner.routes.members.borrow().clone()
+    }
+
+    fn watch_members(&self) -> watch::Receiver<Members> {
+        self.inner.routes.members.clone()
+    }
+
+    fn is_changing(&self) -> bool {
+        let metrics = self.inner.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        metrics.membership_config != metrics.committed_membership_config
+            || metrics.membership_config.membership().get_joint_config().len() > 1
+    }
+
+    fn peers(&self) -> BTreeMap<u64, PeerView> {
+        let metrics = self.inner.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let is_heard = |id: &u64| {
+            let acked = metrics.heartbeat.as_ref().and_then(|acked| acked.get(id)?.as_ref());
+            acked.is_some_and(|acked| acked.elapsed() <= self.inner.election_timeout)
+        };
+        let view = |(id, matched): (&u64, &Option<LogId>)| {
+            let matched_index = matched.map_or(0, |log_id| log_id.index);
+            (*id, PeerView { matched_index, is_heard: is_heard(id) })
+        };
+        metrics.replication.iter().flatten().map(view).collect()
+    }
+
+    fn reconfigure(&self, step: Reconfiguration) -> BoxFuture<'_, Result<(), Error>> {
+        // A voter that is replaced leaves altogether; only a change of voters looks at this.
+        let retain_as_learner = false;
+        async move {
+            let change = self.inner.raft.change_membership(change_of(step), retain_as_learner).await;
+            change.map(drop).map_err(|error| match error {
+                RaftError::APIError(ClientWriteError::ForwardToLeader(_)) => Error::NotLeader,
+                RaftError::APIError(ClientWriteError::LogEntryDiscarded(_)) => Error::LeaderChanged,
+                RaftError::APIError(error) => {
+                    tracing::debug!(%error, "raft refuses a step of the membership");
+                    Error::Unhealthy
+                }
+                RaftError::Fatal(_) => Error::Stopped,
+            })
+        }
+        .boxed()
     }
 
     fn progress(&self) -> Progress {

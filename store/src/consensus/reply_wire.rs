@@ -1,7 +1,7 @@
 //! Replies to forwarded commands as protobuf, and back.
 
 use balsa_proto::store::command_reply::Reply as Wire;
-use balsa_proto::store::{CommandDone, CommandReply, ProposeResponse};
+use balsa_proto::store::{CommandDone, CommandReply, MemberRecords, ProposeResponse};
 
 use super::proposer::CommandResult;
 use crate::apply::Reply;
@@ -26,6 +26,7 @@ fn reply_to(reply: CommandResult) -> CommandReply {
         Ok(Reply::Compaction(reply)) => Wire::Compaction(reply),
         Ok(Reply::LeaseGrant(reply)) => Wire::LeaseGrant(reply),
         Ok(Reply::LeaseRevoke(reply)) => Wire::LeaseRevoke(reply),
+        Ok(Reply::Members(members)) => Wire::Members(MemberRecords { members }),
         Ok(Reply::Done) => Wire::Done(CommandDone {}),
     };
     CommandReply { reply: Some(reply) }
@@ -40,6 +41,7 @@ fn reply_from(reply: CommandReply) -> Option<CommandResult> {
         Wire::Compaction(reply) => Ok(Reply::Compaction(reply)),
         Wire::LeaseGrant(reply) => Ok(Reply::LeaseGrant(reply)),
         Wire::LeaseRevoke(reply) => Ok(Reply::LeaseRevoke(reply)),
+        Wire::Members(MemberRecords { members }) => Ok(Reply::Members(members)),
         Wire::Done(CommandDone {}) => Ok(Reply::Done),
     })
 }

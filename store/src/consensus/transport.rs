@@ -16,9 +16,10 @@ use openraft::raft::{
     TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{OptionalSend, RPCTypes, RaftNetworkV2, Snapshot};
+use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
-use super::peers::{Client, Lane, Peers};
+use super::peers::{Client, Lane, Peers, says_removed};
 use super::snapshot::SnapshotFiles;
 use super::types::{LeaderId, TypeConfig, Vote};
 use super::{MemberNode, snapshot_stream, wire};
@@ -32,6 +33,8 @@ pub struct Network {
     pub own_id: u64,
     pub peers: Peers,
     pub retry_interval: Duration,
+    /// Cancelled when another member says that this one was removed.
+    pub removed: CancellationToken,
 }
 
 impl RaftNetworkFactory<TypeConfig> for Network {
@@ -44,6 +47,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
             node: node.clone(),
             peers: self.peers.clone(),
             retry_interval: self.retry_interval,
+            removed: self.removed.clone(),
         }
     }
 }
@@ -55,6 +59,7 @@ pub struct Link {
     node: MemberNode,
     peers: Peers,
     retry_interval: Duration,
+    removed: CancellationToken,
 }
 
 impl Link {
@@ -70,7 +75,12 @@ impl Link {
     ) -> Result<T, RpcError> {
         match tokio::time::timeout(timeout, call).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(status)) => Err(rpc_error(&status)),
+            Ok(Err(status)) => {
+                if says_removed(&status) {
+                    self.removed.cancel();
+                }
+                Err(rpc_error(&status))
+            }
             Err(_) => Err(Timeout { action, id: self.own_id, target: self.target, timeout }.into()),
         }
     }
@@ -183,9 +193,11 @@ fn append_answer(answer: Result<balsa_proto::store::AppendResponse, Status>) -> 
 /// Unreachable makes raft wait a little before the next try; anything else is tried again at once.
 fn rpc_error(status: &Status) -> RpcError {
     match status.code() {
-        Code::Unavailable | Code::Unknown | Code::FailedPrecondition | Code::NotFound => {
-            Unreachable::new(status).into()
-        }
+        Code::Unavailable
+        | Code::Unknown
+        | Code::FailedPrecondition
+        | Code::NotFound
+        | Code::PermissionDenied => Unreachable::new(status).into(),
         _ => NetworkError::new(status).into(),
     }
 }

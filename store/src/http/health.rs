@@ -3,8 +3,9 @@
 use http::{Response, StatusCode};
 use tonic::body::Body;
 
-use super::page;
+use super::text;
 use crate::error::Error;
+use crate::metrics::Metrics;
 use crate::status::Identity;
 
 /// One question of a health page.
@@ -35,7 +36,7 @@ impl Check {
             // Corruption of the log or the state stops the member, so that there is nobody to ask.
             Check::DataCorruption | Check::SerializableRead => Ok(()),
             Check::LinearizableRead => read(identity).await.map_err(|error| error.to_string()),
-            Check::NonLearner if identity.status().is_learner => Err("the member is a learner".to_owned()),
+            Check::NonLearner if identity.is_learner() => Err("the member is a learner".to_owned()),
             Check::NonLearner => Ok(()),
         }
     }
@@ -46,66 +47,63 @@ async fn read(identity: &Identity) -> Result<(), Error> {
 }
 
 /// `/health`: JSON for those who have always asked it.
-pub async fn health(identity: &Identity, query: &str) -> Response<Body> {
+pub async fn health(identity: &Identity, metrics: &Metrics, query: &str) -> Response<Body> {
     let serializable = parameters(query).any(|(key, value)| key == "serializable" && value == "true");
-    let outcome = if identity.consensus.leadership().leader.is_none() && !serializable {
-        Err("RAFT NO LEADER".to_owned())
-    } else if serializable {
+    let outcome = if serializable {
         Ok(())
+    } else if identity.consensus.leadership().leader.is_none() {
+        Err("RAFT NO LEADER".to_owned())
     } else {
         read(identity).await.map_err(|error| format!("RANGE ERROR:{error}"))
     };
     let (status, healthy, reason) = match outcome {
-        Ok(()) => (StatusCode::OK, "true", String::new()),
-        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, "false", reason),
+        Ok(()) => (StatusCode::OK, true, String::new()),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, false, reason),
     };
-    let body = serde_json::json!({ "health": healthy, "reason": reason });
-    page(status, "application/json", body.to_string())
+    if healthy {
+        metrics.health_success.inc()
+    } else {
+        metrics.health_failures.inc()
+    };
+    let reason = serde_json::Value::from(reason);
+    text(status, format!(r#"{{"health":"{healthy}","reason":{reason}}}"#))
 }
 
 /// The checks behind `/livez`, `/readyz`, or one of their sub-paths.
-pub fn check_of(path: &str) -> Option<(&'static str, Vec<Check>)> {
-    let (name, all, rest) = match (path.strip_prefix("/livez"), path.strip_prefix("/readyz")) {
-        (Some(rest), _) => ("livez", LIVEZ, rest),
-        (_, Some(rest)) => ("readyz", READYZ, rest),
+pub fn check_of(path: &str) -> Option<Vec<Check>> {
+    let (all, rest) = match (path.strip_prefix("/livez"), path.strip_prefix("/readyz")) {
+        (Some(rest), _) => (LIVEZ, rest),
+        (_, Some(rest)) => (READYZ, rest),
         (None, None) => return None,
     };
-    match rest.trim_end_matches('/').strip_prefix('/') {
-        None if rest.trim_end_matches('/').is_empty() => Some((name, all.to_vec())),
-        None => None,
-        Some(one) => {
-            let check = all.iter().copied().find(|check| check.name() == one)?;
-            Some((name, vec![check]))
-        }
+    if rest.is_empty() {
+        return Some(all.to_vec());
     }
+    let one = rest.strip_prefix('/')?;
+    all.iter().copied().find(|check| check.name() == one).map(|check| vec![check])
 }
 
-/// `ok`, or a line per check when one failed or the query says `verbose`.
-pub async fn checks(identity: &Identity, (name, checks): (&str, Vec<Check>), query: &str) -> Response<Body> {
+/// `ok`; or a line per check when one failed or the query says `verbose`. An excluded check is not asked, unless it is
+/// the one that the path names.
+pub async fn checks(identity: &Identity, checks: &[Check], query: &str) -> Response<Body> {
     let excluded: Vec<&str> =
         parameters(query).filter(|(key, _)| *key == "exclude").map(|(_, value)| value).collect();
     let verbose = parameters(query).any(|(key, _)| key == "verbose");
     let (mut lines, mut failed) = (String::new(), false);
-    for check in checks {
-        let line = if excluded.contains(&check.name()) {
-            format!("[+]{} excluded: ok\n", check.name())
-        } else {
-            match check.run(identity).await {
-                Ok(()) => format!("[+]{} ok\n", check.name()),
-                Err(reason) => {
-                    failed = true;
-                    format!("[-]{} failed: {reason}\n", check.name())
-                }
+    for check in checks.iter().filter(|check| checks.len() == 1 || !excluded.contains(&check.name())) {
+        match check.run(identity).await {
+            Ok(()) => lines.push_str(&format!("[+]{} ok\n", check.name())),
+            Err(reason) => {
+                failed = true;
+                lines.push_str(&format!("[-]{} failed: {reason}\n", check.name()));
             }
-        };
-        lines.push_str(&line);
+        }
     }
-    let (status, body) = match (failed, verbose) {
-        (true, _) => (StatusCode::SERVICE_UNAVAILABLE, format!("{lines}{name} check failed\n")),
-        (false, true) => (StatusCode::OK, format!("{lines}{name} check passed\n")),
-        (false, false) => (StatusCode::OK, "ok\n".to_owned()),
-    };
-    page(status, "text/plain; charset=utf-8", body)
+    match (failed, verbose && !lines.is_empty()) {
+        (true, _) => text(StatusCode::SERVICE_UNAVAILABLE, lines + "\n"),
+        (false, true) => text(StatusCode::OK, lines + "ok\n"),
+        (false, false) => text(StatusCode::OK, "ok\n"),
+    }
 }
 
 fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
@@ -118,12 +116,12 @@ mod tests {
 
     #[test]
     fn paths_name_checks() {
-        let names =
-            |path| check_of(path).map(|(_, checks)| checks.iter().map(|c| c.name()).collect::<Vec<_>>());
+        let names = |path| check_of(path).map(|checks| checks.iter().map(|c| c.name()).collect::<Vec<_>>());
         assert_eq!(names("/livez"), Some(vec!["serializable_read"]));
         assert_eq!(names("/readyz/linearizable_read"), Some(vec!["linearizable_read"]));
         assert_eq!(names("/livez/linearizable_read"), None);
         assert_eq!(names("/livezzz"), None);
+        assert_eq!(names("/livez/"), None);
         assert_eq!(names("/else"), None);
     }
 }

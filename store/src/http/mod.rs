@@ -1,13 +1,15 @@
-//! Plain HTTP beside gRPC on the client port: health, version, metrics. Everything else is gRPC.
+//! Plain HTTP beside gRPC, on each port what etcd has there. Everything else is gRPC.
 
 pub mod health;
+pub mod peer;
+pub mod vars;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tonic::body::Body;
 use tower::{Service, ServiceExt};
@@ -15,7 +17,9 @@ use tower::{Service, ServiceExt};
 use crate::metrics::Metrics;
 use crate::status::{CLUSTER_VERSION, Identity, SERVER_VERSION};
 
-const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Routes a request by its path. Cheap to clone.
 #[derive(Clone)]
@@ -24,7 +28,15 @@ pub struct Doors<G> {
     pages: Arc<Pages>,
 }
 
+/// Whom a port serves decides about its pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Port {
+    Client,
+    Peer,
+}
+
 pub struct Pages {
+    pub port: Port,
     pub identity: Identity,
     pub metrics: Arc<Metrics>,
 }
@@ -59,34 +71,72 @@ where
     }
 }
 
-/// gRPC paths have two parts, `/package.Service/Method`, and are always POSTed.
+/// gRPC paths have two parts, `/package.Service/Method`, and are always POSTed. Pages have one, or are checks.
 fn is_page(request: &Request<Incoming>) -> bool {
-    request.method() == Method::GET || request.method() == Method::HEAD
+    let path = request.uri().path();
+    let is_known =
+        matches!(path, "/health" | "/version" | "/metrics" | "/members") || health::check_of(path).is_some();
+    is_known || request.method() == Method::GET || request.method() == Method::HEAD
 }
 
 impl Pages {
     async fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
-        let query = request.uri().query().unwrap_or("");
-        match request.uri().path() {
-            "/health" => health::health(&self.identity, query).await,
-            "/version" => {
-                let version = serde_json::json!({
-                    "etcdserver": SERVER_VERSION, "etcdcluster": CLUSTER_VERSION, "storage": CLUSTER_VERSION,
-                });
-                page(StatusCode::OK, "application/json", version.to_string())
-            }
-            "/metrics" => page(StatusCode::OK, METRICS_TYPE, self.metrics.render(&self.identity)),
-            path => match health::check_of(path) {
-                Some(checks) => health::checks(&self.identity, checks, query).await,
-                None => page(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "404 page not found\n"),
-            },
-        }
+        let page = match self.port {
+            Port::Client => self.client_page(request).await,
+            Port::Peer => self.peer_page(request),
+        };
+        page.unwrap_or_else(|| text(StatusCode::NOT_FOUND, "404 page not found\n"))
     }
+
+    async fn client_page(&self, request: &Request<Incoming>) -> Option<Response<Body>> {
+        let query = request.uri().query().unwrap_or("");
+        let path = request.uri().path();
+        let checks = health::check_of(path);
+        let gets_only = matches!(path, "/health" | "/version") || checks.is_some();
+        if gets_only && request.method() != Method::GET {
+            return Some(method_not_allowed());
+        }
+        Some(match path {
+            "/health" => health::health(&self.identity, &self.metrics, query).await,
+            "/version" => version(),
+            "/metrics" => page(StatusCode::OK, METRICS_TYPE, self.metrics.render(&self.identity)),
+            "/debug/vars" => vars::page_of(&self.identity),
+            _ => health::checks(&self.identity, &checks?, query).await,
+        })
+    }
+
+    fn peer_page(&self, request: &Request<Incoming>) -> Option<Response<Body>> {
+        let page = match request.uri().path() {
+            "/members" => peer::members(&self.identity),
+            "/version" => version(),
+            // A downgrade of the cluster is never under way.
+            "/downgrade/enabled" => peer::of_cluster(&self.identity, text(StatusCode::OK, "false")),
+            _ => return None,
+        };
+        Some(if request.method() == Method::GET { page } else { method_not_allowed() })
+    }
+}
+
+fn version() -> Response<Body> {
+    let version = format!(
+        r#"{{"etcdserver":"{SERVER_VERSION}","etcdcluster":"{CLUSTER_VERSION}","storage":"{CLUSTER_VERSION}"}}"#
+    );
+    page(StatusCode::OK, JSON, version)
+}
+
+fn method_not_allowed() -> Response<Body> {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n");
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
+    response
+}
+
+fn text(status: StatusCode, body: impl Into<String>) -> Response<Body> {
+    page(status, TEXT, body)
 }
 
 fn page(status: StatusCode, content_type: &'static str, body: impl Into<String>) -> Response<Body> {
     let mut response = Response::new(Body::new(http_body_util::Full::from(body.into())));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }

@@ -3,16 +3,17 @@
 //! The index is rebuilt from `log`, which holds key and metadata of every retained change in order: the last change of a
 //! key tells whether and how it lives.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use balsa_proto::store::MemberAttributes;
+use balsa_proto::store::MemberRecord;
 use prost::Message;
 
 use super::codec::{self, Kind};
 use super::read::{corrupt, log_record};
 use super::{Index, Live, Version};
 use crate::backend::{Backend, BackendError, Column, View};
+use crate::membership::MemberTable;
 use crate::revision::Revision;
 
 /// Records of the column family `meta`.
@@ -20,6 +21,7 @@ pub const REVISION: &[u8] = b"revision";
 pub const COMPACT_SCHEDULED: &[u8] = b"compact_scheduled";
 pub const COMPACT_FINISHED: &[u8] = b"compact_finished";
 pub const MEMBER_PREFIX: &[u8] = b"member/";
+pub const REMOVED_MEMBER_PREFIX: &[u8] = b"member_removed/";
 
 /// Nothing was ever compacted.
 pub const NEVER_COMPACTED: i64 = -1;
@@ -69,18 +71,38 @@ fn load_index(view: &dyn View) -> Result<Index, BackendError> {
     Ok(index)
 }
 
-fn load_members(view: &dyn View) -> Result<BTreeMap<u64, MemberAttributes>, BackendError> {
-    let mut members = BTreeMap::new();
-    let mut cursor = view.cursor(Column::Meta, MEMBER_PREFIX, &super::prefix_end(MEMBER_PREFIX));
-    cursor.seek(MEMBER_PREFIX)?;
+fn load_members(view: &dyn View) -> Result<MemberTable, BackendError> {
+    let (mut members, mut removed) = (Vec::new(), BTreeSet::new());
+    each(view, MEMBER_PREFIX, |_, bytes| {
+        members.push(MemberRecord::decode(bytes).ok()?);
+        Some(())
+    })?;
+    each(view, REMOVED_MEMBER_PREFIX, |key, _| {
+        removed.insert(u64::from_be_bytes(key.try_into().ok()?));
+        Some(())
+    })?;
+    Ok(MemberTable::new(members, removed))
+}
+
+/// Hands out what is behind the prefix of each key, and its value. `None` back: the record is corrupt.
+fn each(
+    view: &dyn View,
+    prefix: &[u8],
+    mut take: impl FnMut(&[u8], &[u8]) -> Option<()>,
+) -> Result<(), BackendError> {
+    let mut cursor = view.cursor(Column::Meta, prefix, &super::prefix_end(prefix));
+    cursor.seek(prefix)?;
     while let Some((at, bytes)) = cursor.item() {
-        let attributes = MemberAttributes::decode(bytes).map_err(|_| corrupt(Column::Meta, at))?;
-        members.insert(attributes.member_id, attributes);
+        take(&at[prefix.len()..], bytes).ok_or_else(|| corrupt(Column::Meta, at))?;
         cursor.next()?;
     }
-    Ok(members)
+    Ok(())
 }
 
 pub fn member_key(member_id: u64) -> Vec<u8> {
     [MEMBER_PREFIX, &member_id.to_be_bytes()].concat()
+}
+
+pub fn removed_member_key(member_id: u64) -> Vec<u8> {
+    [REMOVED_MEMBER_PREFIX, &member_id.to_be_bytes()].concat()
 }

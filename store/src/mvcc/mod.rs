@@ -18,13 +18,11 @@ pub mod range;
 pub mod read;
 pub mod write;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use balsa_proto::etcd::etcdserverpb::{RangeRequest, RangeResponse, TxnRequest, TxnResponse};
 use balsa_proto::etcd::mvccpb::KeyValue;
-use balsa_proto::store::MemberAttributes;
 use tokio::sync::watch;
 
 pub use index::{Index, Live};
@@ -32,6 +30,7 @@ pub use key_range::{KeyRange, prefix_end};
 
 use crate::backend::{Backend, BackendSize};
 use crate::error::Error;
+use crate::membership::MemberTable;
 use crate::revision::Revision;
 use read::{ReadError, Reader};
 
@@ -43,8 +42,7 @@ pub struct Version {
     pub revision: i64,
     /// The oldest readable revision; -1 if nothing was ever compacted.
     pub compact_revision: i64,
-    /// What members said of themselves, by member id.
-    pub members: Arc<BTreeMap<u64, MemberAttributes>>,
+    pub members: Arc<MemberTable>,
 }
 
 /// The read handle. Every answer is of one version; later calls see later versions, never earlier ones.
@@ -58,16 +56,25 @@ struct Shared {
     current: ArcSwap<Version>,
     /// The highest compaction whose removal is complete.
     removed: watch::Sender<i64>,
+    /// As in the current version, for those who wait for a change.
+    members: watch::Sender<Arc<MemberTable>>,
 }
 
 impl Mvcc {
     pub(crate) fn new(version: Version, removed: i64) -> Self {
         let removed = watch::Sender::new(removed);
-        Self { shared: Arc::new(Shared { current: ArcSwap::from_pointee(version), removed }) }
+        let members = watch::Sender::new(version.members.clone());
+        Self { shared: Arc::new(Shared { current: ArcSwap::from_pointee(version), removed, members }) }
     }
 
     pub(crate) fn publish(&self, version: Version) {
+        let members = version.members.clone();
         self.shared.current.store(Arc::new(version));
+        self.shared.members.send_if_modified(|current| {
+            let changed = !Arc::ptr_eq(current, &members);
+            *current = members;
+            changed
+        });
     }
 
     pub fn version(&self) -> Arc<Version> {
@@ -113,9 +120,12 @@ impl Mvcc {
         self.shared.current.load().backend.size()
     }
 
-    /// What members said of themselves once they served, by member id.
-    pub fn members(&self) -> Arc<BTreeMap<u64, MemberAttributes>> {
+    pub fn members(&self) -> Arc<MemberTable> {
         self.shared.current.load().members.clone()
+    }
+
+    pub fn watch_members(&self) -> watch::Receiver<Arc<MemberTable>> {
+        self.shared.members.subscribe()
     }
 
     /// Returns once what `Compact(revision)` allows to remove is removed: the wait of a `physical` compaction.

@@ -12,6 +12,7 @@ use super::codec::{self, Kind, Meta, Record};
 use super::read::{Pending, ReadError, Reader};
 use super::{KeyRange, Live, Version};
 use crate::backend::{BackendError, Column, WriteBatch};
+use crate::membership::MemberTable;
 use crate::revision::Revision;
 
 /// A change of one key, as watchers will hear of it.
@@ -68,8 +69,12 @@ impl Writer {
         self.version.compact_revision = revision;
     }
 
-    pub fn set_member(&mut self, attributes: balsa_proto::store::MemberAttributes) {
-        Arc::make_mut(&mut self.version.members).insert(attributes.member_id, attributes);
+    pub fn members(&self) -> &MemberTable {
+        &self.version.members
+    }
+
+    pub fn set_members(&mut self, members: MemberTable) {
+        self.version.members = Arc::new(members);
     }
 
     pub fn put(&mut self, key: &Bytes, value: Bytes, lease: i64) {

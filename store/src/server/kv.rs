@@ -67,6 +67,9 @@ impl Kv for KvService {
         let request = request.into_inner();
         check::range(&request)?;
         if !request.serializable {
+            if self.identity.is_learner() {
+                return Err(Error::NotSupportedForLearner.into());
+            }
             self.identity.consensus.read_barrier().await?;
         }
         let many_keys = !request.range_end.is_empty();

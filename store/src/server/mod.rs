@@ -2,7 +2,9 @@
 
 pub mod auth;
 pub mod cluster;
+pub mod connect;
 pub mod kv;
+pub mod learner;
 pub mod lease;
 pub mod lease_expiry;
 pub mod listen;
@@ -22,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::limits::GRPC_OVERHEAD_BYTES;
+use crate::membership::LeaderMembers;
 use crate::status::Identity;
 use crate::watch::WatchHub;
 
@@ -31,6 +34,7 @@ pub struct Shared {
     pub identity: Identity,
     pub hub: WatchHub,
     pub leases: lease::LeaderLeases,
+    pub members: LeaderMembers,
     pub max_request_bytes: usize,
     pub max_txn_ops: usize,
     pub election_timeout: Duration,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
 use crate::config::PemFiles;
@@ -32,8 +32,7 @@ pub fn server_config(files: &PemFiles) -> Result<Arc<ServerConfig>, TlsError> {
     let cert = files.cert.as_deref().ok_or(TlsError::Missing("certificate"))?;
     let key = files.key.as_deref().ok_or(TlsError::Missing("key"))?;
     let chain = read_certificates(cert)?;
-    let key = PrivateKeyDer::from_pem_slice(&read(key)?)
-        .map_err(|source| TlsError::Pem { path: key.to_owned(), source })?;
+    let key = read_key(key)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder =
         ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
@@ -65,6 +64,28 @@ pub fn client_config(files: &PemFiles) -> Result<Option<ClientTlsConfig>, TlsErr
         config = config.identity(Identity::from_pem(read(cert)?, read(key)?));
     }
     Ok(Some(config))
+}
+
+/// The same for connections that are made by hand.
+pub fn connector_config(files: &PemFiles) -> Result<Option<Arc<ClientConfig>>, TlsError> {
+    if files == &PemFiles::default() {
+        return Ok(None);
+    }
+    let roots = files.trusted_ca.as_deref().map_or_else(|| Ok(RootCertStore::empty()), roots)?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots);
+    let config = match (&files.cert, &files.key) {
+        (Some(cert), Some(key)) => builder.with_client_auth_cert(read_certificates(cert)?, read_key(key)?)?,
+        _ => builder.with_no_client_auth(),
+    };
+    Ok(Some(Arc::new(config)))
+}
+
+fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(&read(path)?)
+        .map_err(|source| TlsError::Pem { path: path.to_owned(), source })
 }
 
 fn roots(path: &Path) -> Result<RootCertStore, TlsError> {

@@ -11,7 +11,7 @@ use balsa_proto::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
 use balsa_proto::etcd::etcdserverpb::watch_client::WatchClient;
 use balsa_proto::etcd::etcdserverpb::{PutRequest, RangeRequest, StatusRequest};
 use balsa_store::Config;
-use balsa_store::config::{PemFiles, Url};
+use balsa_store::config::Url;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -29,7 +29,11 @@ struct Member {
     config: Config,
     runtime: Option<Runtime>,
     channel: Channel,
+    /// First that it is ready, then how it ended.
+    outcome: Option<Outcome>,
 }
+
+type Outcome = std::sync::mpsc::Receiver<Result<(), String>>;
 
 /// Below the ports that outgoing connections get: a member that calls another one which is down could else be given the
 /// very port that it calls, talk to itself, and keep the port taken.
@@ -38,7 +42,7 @@ pub fn free_port() -> u16 {
     ports.find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
-fn local_url() -> Url {
+pub fn local_url() -> Url {
     Url { tls: false, host: "127.0.0.1".into(), port: free_port() }
 }
 
@@ -78,24 +82,15 @@ impl Cluster {
                 initial_advertise_peer_urls: peers[name].clone(),
                 initial_cluster: peers.clone(),
                 initial_cluster_token: "test".into(),
-                heartbeat_interval: Duration::from_millis(100),
-                election_timeout: Duration::from_millis(1000),
-                snapshot_count: 10_000,
-                max_request_bytes: 1_572_864,
-                max_txn_ops: 128,
-                log_level: "info".into(),
-                client_tls: PemFiles::default(),
-                peer_tls: PemFiles::default(),
+                ..Config::default()
             };
             adjust(&mut config);
             let channel = Endpoint::from_shared(client_url.to_string()).unwrap().connect_lazy();
-            Member { config, runtime: None, channel }
+            Member { config, runtime: None, channel, outcome: None }
         };
         let mut members: Vec<Member> = names.iter().map(member).collect();
-        let ready: Vec<_> = members.iter_mut().map(Member::start).collect();
-        for ready in ready {
-            wait_ready(ready);
-        }
+        members.iter_mut().for_each(Member::start);
+        members.iter().for_each(Member::wait_ready);
         drop(_entered);
         Cluster { members, runtime, _dir: dir }
     }
@@ -115,8 +110,63 @@ impl Cluster {
     }
 
     pub fn restart(&mut self, member: usize) {
-        let ready = self.members[member].start();
-        wait_ready(ready);
+        self.members[member].start();
+        self.members[member].wait_ready();
+    }
+
+    /// The same, with other flags than before. What it says if it does not start.
+    pub fn restart_with(&mut self, member: usize, adjust: impl Fn(&mut Config)) -> Result<(), String> {
+        adjust(&mut self.members[member].config);
+        self.members[member].start();
+        self.members[member].ready()
+    }
+
+    /// Two at a time, since neither is ready without the other.
+    pub fn restart_both(&mut self, one: usize, other: usize) -> Result<(), String> {
+        self.members[one].start();
+        self.members[other].start();
+        self.members[one].ready()?;
+        self.members[other].ready()
+    }
+
+    /// A further member, for a cluster that knows it already under `peer_url`; returns without waiting for it.
+    pub fn join(&mut self, name: &str, peer_url: &Url, adjust: impl Fn(&mut Config)) -> usize {
+        let _entered = self.runtime.enter();
+        let client_url = local_url();
+        let running = self.members.iter().filter(|member| member.runtime.is_some());
+        let mut initial_cluster: BTreeMap<_, _> = running
+            .map(|member| (member.config.name.clone(), member.config.listen_peer_urls.clone()))
+            .collect();
+        initial_cluster.insert(name.to_owned(), vec![peer_url.clone()]);
+        let mut config = Config {
+            name: name.to_owned(),
+            data_dir: self._dir.path().join(name),
+            listen_client_urls: vec![client_url.clone()],
+            advertise_client_urls: vec![client_url.clone()],
+            listen_peer_urls: vec![peer_url.clone()],
+            initial_advertise_peer_urls: vec![peer_url.clone()],
+            initial_cluster,
+            joins_existing_cluster: true,
+            ..self.members[0].config.clone()
+        };
+        adjust(&mut config);
+        let channel = Endpoint::from_shared(client_url.to_string()).unwrap().connect_lazy();
+        let mut member = Member { config, runtime: None, channel, outcome: None };
+        member.start();
+        self.members.push(member);
+        self.members.len() - 1
+    }
+
+    /// Until the member serves, or what it says instead.
+    pub fn ready(&self, member: usize) -> Result<(), String> {
+        self.members[member].ready()
+    }
+
+    /// Until the member has ended by itself.
+    pub fn ended(&mut self, member: usize) -> Result<(), String> {
+        let outcome = self.members[member].ready();
+        self.members[member].runtime = None;
+        outcome
     }
 
     /// Index of the member that leads.
@@ -189,13 +239,27 @@ impl Cluster {
 }
 
 impl Member {
-    fn start(&mut self) -> std::sync::mpsc::Receiver<Result<(), String>> {
+    fn start(&mut self) {
         let runtime = Runtime::new().unwrap();
         let (told, outcome) = std::sync::mpsc::channel();
         runtime.spawn(run_member(self.config.clone(), told));
         self.runtime = Some(runtime);
-        outcome
+        self.outcome = Some(outcome);
     }
+
+    fn ready(&self) -> Result<(), String> {
+        let outcome = self.outcome.as_ref().expect("the member was started");
+        outcome.recv_timeout(Duration::from_secs(30)).expect("the member says something in time")
+    }
+
+    fn wait_ready(&self) {
+        self.ready().expect("the member starts");
+    }
+}
+
+fn holds_on(error: &balsa_store::StartError) -> bool {
+    let error = error.to_string();
+    error.contains("is in use by another process") || error.contains("cannot be listened on")
 }
 
 /// The threads of a killed member may hold its files for a moment longer.
@@ -210,17 +274,12 @@ async fn run_member(config: Config, told: std::sync::mpsc::Sender<Result<(), Str
             }
         });
         match balsa_store::run(config.clone(), ready, CancellationToken::new()).await {
-            Err(_) if Instant::now() < patience => tokio::time::sleep(Duration::from_millis(20)).await,
+            Err(error) if holds_on(&error) && Instant::now() < patience => {
+                tokio::time::sleep(Duration::from_millis(20)).await
+            }
             outcome => return drop(told.send(outcome.map_err(|error| error.to_string()))),
         }
     }
-}
-
-fn wait_ready(outcome: std::sync::mpsc::Receiver<Result<(), String>>) {
-    outcome
-        .recv_timeout(Duration::from_secs(20))
-        .expect("the member is ready in time")
-        .expect("the member starts");
 }
 
 impl Drop for Member {
