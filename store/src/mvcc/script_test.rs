@@ -221,6 +221,7 @@ fn text(reply: &Reply) -> String {
         Reply::Compaction(response) => SHOW.compaction(response),
         Reply::LeaseGrant(response) => SHOW.grant(response),
         Reply::LeaseRevoke(response) => SHOW.revoke(response),
+        Reply::Members(members) => format!("{} members\n", members.len()),
         Reply::Done => "done\n".into(),
     }
 }
