@@ -3,15 +3,45 @@
 //! The JSON has etcd's field names (`level`, `ts`, `msg`), since tools wait for lines of it.
 
 use std::fmt::{self, Write as _};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
 
+use anyhow::Context;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriterExt};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
+
+/// The same to where etcd's `--log-outputs` says: `stderr`, `stdout`, or files that are appended to.
+pub fn init_json_to(level: &str, outputs: &[String]) -> anyhow::Result<()> {
+    let mut writer = BoxMakeWriter::new(std::io::sink);
+    for output in outputs {
+        writer = match output.as_str() {
+            "default" | "stderr" => BoxMakeWriter::new(writer.and(std::io::stderr)),
+            "stdout" => BoxMakeWriter::new(writer.and(std::io::stdout)),
+            path => BoxMakeWriter::new(writer.and(open_log(path)?)),
+        };
+    }
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter(level))
+        .with_writer(writer)
+        .event_format(EtcdJson)
+        .finish();
+    install(subscriber);
+    Ok(())
+}
+
+/// Names of keys may stand in it.
+fn open_log(path: &str) -> anyhow::Result<Arc<File>> {
+    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    Ok(Arc::new(file.with_context(|| format!("--log-outputs: {path} cannot be written"))?))
+}
 
 /// One JSON object a line. `RUST_LOG` wins over `level`.
 pub fn init_json(level: &str) {
@@ -33,6 +63,8 @@ pub fn init_for_people(level: &str) {
 /// The consensus library tells its whole state at every step and warns at every retry to a member that is away; the
 /// store itself logs what an operator needs of that.
 fn filter(level: &str) -> EnvFilter {
+    // etcd has levels above `error` that end the process; what does that here is logged as an error.
+    let level = if matches!(level, "panic" | "fatal") { "error" } else { level };
     EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("{level},openraft=error")))
 }
 

@@ -31,7 +31,7 @@ enum Verb {
     /// Stop what `up` left running on this machine: the process, its containers and their network.
     Down(down::Args),
     /// Serve one member of the store, with etcd's flags.
-    Store(balsa_store::Args),
+    Store(Box<balsa_store::Args>),
     /// Serve the Kubernetes API over an etcd, with kube-apiserver's flags.
     Apiserver(Box<balsa_apiserver::Args>),
     /// Run the controllers, with kube-controller-manager's flags.
@@ -75,7 +75,14 @@ async fn run(verb: Verb) -> Result<()> {
         Verb::Down(args) => down::run(&args).await,
         Verb::ImageTar(args) => balsa_nodeagent::image_archive::run(args).map_err(Into::into),
         Verb::Store(args) => {
-            logging::init_json(&args.log_level);
+            if args.version {
+                println!("etcd Version: {}", balsa_store::status::SERVER_VERSION);
+                println!("Balsa Version: {}", env!("CARGO_PKG_VERSION"));
+                return Ok(());
+            }
+            let args = args.resolve()?;
+            logging::init_json_to(&args.log_level, &args.serving.log_outputs)?;
+            balsa_store::flags::environment::warn_about_unrecognized();
             shutdown::on_signal(&shutdown)?;
             balsa_store::run(args.into_config()?, unobserved(), shutdown).await.map_err(Into::into)
         }

@@ -1,11 +1,11 @@
-//! The command line of a store member: etcd's flags, names and `ETCD_*` environment. A flag that is not here is not
-//! supported, and clap says so.
+//! The command line of a store member: etcd's flags, names and `ETCD_*` environment. See [`crate::flags`] for the rest.
 
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 
-use crate::config::{Config, ConfigError, PemFiles, parse_initial_cluster, parse_urls};
+use crate::config::{Config, ConfigError, parse_initial_cluster, parse_urls};
+use crate::flags::{Refused, ServingFlags, TlsFlags, file, gates};
 use crate::limits;
 
 #[derive(Debug, Clone, clap::Args)]
@@ -90,45 +90,41 @@ pub struct Args {
 
     /// What is logged.
     #[arg(long, env = "ETCD_LOG_LEVEL", default_value = "info",
-          value_parser = PossibleValuesParser::new(["debug", "info", "warn", "error"]))]
+          value_parser = PossibleValuesParser::new(["debug", "info", "warn", "error", "panic", "fatal"]))]
     pub log_level: String,
 
-    /// Certificate of the client server, PEM.
-    #[arg(long, env = "ETCD_CERT_FILE")]
-    pub cert_file: Option<PathBuf>,
+    /// Switches of etcd's features, `Name=true,…`.
+    #[arg(long, env = "ETCD_FEATURE_GATES", default_value = "", value_parser = gates::parse)]
+    pub feature_gates: String,
 
-    /// Key of the client server, PEM.
-    #[arg(long, env = "ETCD_KEY_FILE")]
-    pub key_file: Option<PathBuf>,
+    /// A YAML file with all settings; flags and `ETCD_*` variables do not count beside it.
+    #[arg(long, env = "ETCD_CONFIG_FILE")]
+    pub config_file: Option<PathBuf>,
 
-    /// Refuse clients without a certificate of the trusted CA.
-    #[arg(long, env = "ETCD_CLIENT_CERT_AUTH", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-          default_value_t = false, action = clap::ArgAction::Set)]
-    pub client_cert_auth: bool,
+    /// Print which version of etcd this stands in for, and exit.
+    #[arg(long)]
+    pub version: bool,
 
-    /// CA of client certificates, PEM. Given, it turns client certificates on.
-    #[arg(long, env = "ETCD_TRUSTED_CA_FILE")]
-    pub trusted_ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub serving: ServingFlags,
 
-    /// Certificate of this member among its peers, as server and as client, PEM.
-    #[arg(long, env = "ETCD_PEER_CERT_FILE")]
-    pub peer_cert_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub tls: TlsFlags,
 
-    /// Its key, PEM.
-    #[arg(long, env = "ETCD_PEER_KEY_FILE")]
-    pub peer_key_file: Option<PathBuf>,
-
-    /// Refuse peers without a certificate of the peer CA.
-    #[arg(long, env = "ETCD_PEER_CLIENT_CERT_AUTH", num_args = 0..=1, require_equals = true,
-          default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
-    pub peer_client_cert_auth: bool,
-
-    /// CA of peer certificates, PEM.
-    #[arg(long, env = "ETCD_PEER_TRUSTED_CA_FILE")]
-    pub peer_trusted_ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub refused: Refused,
 }
 
 impl Args {
+    /// The settings of `--config-file` if there is one, these otherwise.
+    pub fn resolve(self) -> Result<Args, ConfigError> {
+        match &self.config_file {
+            Some(path) => Ok(Args { config_file: None, ..file::read(path)? }),
+            None => Ok(self),
+        }
+    }
+
+    /// What must have been [resolved](Args::resolve).
     pub fn into_config(self) -> Result<Config, ConfigError> {
         let listen_client_urls = parse_urls("listen-client-urls", &self.listen_client_urls)?;
         let advertise = self.advertise_client_urls.as_ref().unwrap_or(&self.listen_client_urls);
@@ -159,18 +155,10 @@ impl Args {
             max_request_bytes: usize::try_from(self.max_request_bytes).unwrap_or(usize::MAX),
             max_txn_ops: usize::try_from(self.max_txn_ops).unwrap_or(usize::MAX),
             log_level: self.log_level,
-            client_tls: PemFiles {
-                cert: self.cert_file,
-                key: self.key_file,
-                trusted_ca: self.trusted_ca_file,
-                require_client_cert: self.client_cert_auth,
-            },
-            peer_tls: PemFiles {
-                cert: self.peer_cert_file,
-                key: self.peer_key_file,
-                trusted_ca: self.peer_trusted_ca_file,
-                require_client_cert: self.peer_client_cert_auth,
-            },
+            client_tls: self.tls.client(),
+            peer_tls: self.tls.peer(),
+            tls: self.tls.choice(),
+            serving: self.serving.serving()?,
         };
         config.validate()?;
         Ok(config)

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use http::Uri;
 
+use crate::flags::file::FileError;
+use crate::server::tls::{TlsChoice, TlsVersion};
 use crate::{limits, membership};
 
 /// Everything that [`crate::run`] needs to know.
@@ -35,6 +37,48 @@ pub struct Config {
     pub log_level: String,
     pub client_tls: PemFiles,
     pub peer_tls: PemFiles,
+    pub tls: TlsChoice,
+    pub serving: Serving,
+}
+
+/// How the ports serve.
+#[derive(Debug, Clone)]
+pub struct Serving {
+    /// Given, they alone serve pages to clients.
+    pub http_urls: Vec<Url>,
+    pub metrics_urls: Vec<Url>,
+    pub max_concurrent_streams: u32,
+    pub ping_interval: Option<Duration>,
+    pub ping_timeout: Duration,
+    pub reuse_port: bool,
+    pub cors: Vec<String>,
+    pub host_whitelist: Vec<String>,
+    pub extensive_metrics: bool,
+    pub slow_request: Duration,
+    pub slow_apply: Duration,
+    pub watch_progress_interval: Duration,
+    pub catch_up_entries: u64,
+}
+
+/// etcd's defaults.
+impl Default for Serving {
+    fn default() -> Self {
+        Serving {
+            http_urls: Vec::new(),
+            metrics_urls: Vec::new(),
+            max_concurrent_streams: u32::MAX,
+            ping_interval: Some(Duration::from_secs(2 * 60 * 60)),
+            ping_timeout: Duration::from_secs(20),
+            reuse_port: false,
+            cors: vec!["*".to_owned()],
+            host_whitelist: vec!["*".to_owned()],
+            extensive_metrics: false,
+            slow_request: Duration::from_millis(300),
+            slow_apply: Duration::from_millis(100),
+            watch_progress_interval: Duration::from_secs(10 * 60),
+            catch_up_entries: limits::MAX_CATCH_UP_ENTRIES,
+        }
+    }
 }
 
 /// etcd's defaults: one member on this machine.
@@ -64,6 +108,8 @@ impl Default for Config {
             log_level: "info".to_owned(),
             client_tls: PemFiles::default(),
             peer_tls: PemFiles::default(),
+            tls: TlsChoice::default(),
+            serving: Serving::default(),
         }
     }
 }
@@ -73,8 +119,17 @@ impl Default for Config {
 pub struct PemFiles {
     pub cert: Option<PathBuf>,
     pub key: Option<PathBuf>,
+    /// To call others with; the server's own pair if not given.
+    pub client_cert: Option<PathBuf>,
+    pub client_key: Option<PathBuf>,
     pub trusted_ca: Option<PathBuf>,
     pub require_client_cert: bool,
+    pub crl: Option<PathBuf>,
+    /// Names of which a client's certificate must have one; none: any.
+    pub allowed_cns: Vec<String>,
+    pub allowed_hostnames: Vec<String>,
+    /// Given, a member without a certificate makes one.
+    pub self_signed_years: Option<u32>,
 }
 
 /// `http://host:port` or `https://host:port`, nothing behind it.
@@ -99,8 +154,24 @@ impl Url {
     }
 }
 
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("--peer-cert-allowed-cn and --peer-cert-allowed-hostname exclude one another")]
+    TwoKindsOfNames,
+    #[error(
+        "--{prefix}cert-allowed names need --{prefix}client-cert-auth, or nobody is asked for a certificate"
+    )]
+    NamesWithoutAuth { prefix: &'static str },
+    #[error("--tls-min-version is newer than --tls-max-version")]
+    TlsVersions,
+    #[error("--cipher-suites have no effect without TLS 1.2: leave them out, or --tls-min-version")]
+    SuitesWithoutTls12,
+    #[error(
+        "the peer URLs are https:// but --peer-trusted-ca-file is not given: nobody vouches for the peers' certificates"
+    )]
+    NoPeerCa,
     #[error("--{flag}: {url:?} is not a URL of the form http://host:port or https://host:port")]
     Url { flag: &'static str, url: String },
     #[error("--{flag} is empty")]
@@ -137,7 +208,34 @@ impl Config {
             return Err(ConfigError::ElectionTooLong(election_ms));
         }
         validate_tls(&self.listen_client_urls, &self.client_tls, "client", "")?;
-        validate_tls(&self.listen_peer_urls, &self.peer_tls, "peer", "peer-")
+        validate_tls(&self.serving.http_urls, &self.client_tls, "client-http", "")?;
+        validate_tls(&self.serving.metrics_urls, &self.client_tls, "metrics", "")?;
+        validate_tls(&self.listen_peer_urls, &self.peer_tls, "peer", "peer-")?;
+        self.validate_peer_tls()?;
+        self.validate_choice()
+    }
+
+    fn validate_peer_tls(&self) -> Result<(), ConfigError> {
+        let files = &self.peer_tls;
+        if !files.allowed_cns.is_empty() && !files.allowed_hostnames.is_empty() {
+            return Err(ConfigError::TwoKindsOfNames);
+        }
+        let has_others = self.initial_cluster.len() > 1;
+        let calls_tls = self.initial_cluster.values().flatten().any(|url| url.tls);
+        if has_others && calls_tls && files.trusted_ca.is_none() && files.self_signed_years.is_none() {
+            return Err(ConfigError::NoPeerCa);
+        }
+        Ok(())
+    }
+
+    fn validate_choice(&self) -> Result<(), ConfigError> {
+        if self.tls.min > self.tls.max {
+            return Err(ConfigError::TlsVersions);
+        }
+        if self.tls.min > TlsVersion::Tls12 && !self.tls.suites.is_empty() {
+            return Err(ConfigError::SuitesWithoutTls12);
+        }
+        Ok(())
     }
 
     fn validate_cluster(&self) -> Result<(), ConfigError> {
@@ -182,11 +280,15 @@ fn validate_tls(
     side: &'static str,
     prefix: &'static str,
 ) -> Result<(), ConfigError> {
-    let complete = files.cert.is_some() && files.key.is_some();
+    let complete = (files.cert.is_some() && files.key.is_some()) || files.self_signed_years.is_some();
     if urls.iter().any(|url| url.tls) && !complete {
         return Err(ConfigError::NoCertificate { side, prefix });
     }
-    if files.require_client_cert && files.trusted_ca.is_none() {
+    let names = !files.allowed_cns.is_empty() || !files.allowed_hostnames.is_empty();
+    if names && !files.require_client_cert {
+        return Err(ConfigError::NamesWithoutAuth { prefix });
+    }
+    if files.require_client_cert && files.trusted_ca.is_none() && files.self_signed_years.is_none() {
         return Err(ConfigError::NoTrustedCa { prefix });
     }
     Ok(())

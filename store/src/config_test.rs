@@ -5,7 +5,7 @@ use clap::Parser;
 use super::*;
 use crate::args::Args;
 
-#[derive(Parser)]
+#[derive(Debug, Parser)]
 struct Cli {
     #[command(flatten)]
     args: Args,
@@ -61,4 +61,76 @@ fn wrong_flags_get_a_sentence() {
         error("--election-timeout 400"),
         "--election-timeout (400 ms) must be at least five times --heartbeat-interval (100 ms)"
     );
+}
+
+/// Unknown until the part that they are about is there.
+const OF_OTHER_PARTS: &[&str] = &[
+    "auth-token",
+    "auth-token-ttl",
+    "auto-compaction-mode",
+    "auto-compaction-retention",
+    "bcrypt-cost",
+    "compact-hash-check-time",
+    "corrupt-check-time",
+    "enable-grpc-gateway",
+    "quota-backend-bytes",
+];
+
+/// Every flag that stock etcd 3.6 has.
+const STOCK_FLAGS: &str = include_str!("../testdata/stock-flags.txt");
+
+#[test]
+fn every_flag_of_etcd_acts_or_says_why_not() {
+    use clap::CommandFactory;
+    let command = Cli::command();
+    for flag in STOCK_FLAGS.lines().filter(|flag| !OF_OTHER_PARTS.contains(flag)) {
+        let known = command.get_arguments().any(|arg| {
+            let aliases = arg.get_all_aliases().unwrap_or_default();
+            arg.get_long() == Some(flag) || aliases.contains(&flag)
+        });
+        assert!(known, "--{flag} is neither acted on nor refused");
+    }
+}
+
+#[test]
+fn refused_flags_say_why_and_take_what_happens_anyway() {
+    for refusal in crate::flags::refused::REFUSALS {
+        let parse = |value: &str| Cli::try_parse_from(["balsa", &format!("--{}={value}", refusal.flag)]);
+        let error = parse("surprise").expect_err(refusal.flag).to_string();
+        assert!(error.contains(refusal.why), "{error}");
+        for value in refusal.taken {
+            assert!(parse(value).is_ok(), "--{}={value}", refusal.flag);
+        }
+    }
+}
+
+#[test]
+fn flags_that_act_have_a_variable_of_etcds_name() {
+    use clap::CommandFactory;
+    for arg in Cli::command().get_arguments() {
+        let id = arg.get_id().as_str();
+        if matches!(id, "help" | "version") {
+            continue;
+        }
+        let want = crate::flags::environment::variable(id);
+        assert_eq!(arg.get_env().and_then(|name| name.to_str()), Some(want.as_str()), "{id}");
+    }
+}
+
+#[test]
+fn variables_that_name_no_flag_are_told() {
+    let names = ["ETCD_NAME", "ETCD_NOSUCH", "ETCDCTL_API", "PATH"].map(str::to_owned);
+    assert_eq!(crate::flags::environment::unrecognized(names.into_iter()), ["ETCD_NOSUCH"]);
+}
+
+#[test]
+fn tls_settings_must_make_sense() {
+    let error = |flags| parse(flags).expect_err("refused").to_string();
+    let peers =
+        "--initial-cluster default=https://a:1,b=https://b:1 --initial-advertise-peer-urls https://a:1";
+    assert!(error(peers).contains("--peer-trusted-ca-file is not given"));
+    assert!(parse(&format!("{peers} --peer-auto-tls")).is_ok());
+    assert!(parse("--listen-client-urls https://localhost:1 --auto-tls").is_ok());
+    assert!(error("--tls-min-version TLS1.3 --tls-max-version TLS1.2").contains("is newer than"));
+    assert!(error("--peer-cert-allowed-cn a").contains("need --peer-client-cert-auth"));
 }

@@ -16,6 +16,7 @@ pub mod config;
 pub mod consensus;
 pub mod ctl;
 pub mod error;
+pub mod flags;
 pub mod http;
 pub mod lease;
 pub mod limits;

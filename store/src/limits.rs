@@ -93,10 +93,6 @@ pub const MAX_LEASE_REVOKES_PER_LOOK: usize = 500;
 /// Responses of one watch or keep-alive stream that wait for the network.
 pub const STREAM_BUFFER: usize = 128;
 
-/// HTTP/2 keep-alive on the client port: etcd pings after 2 h and waits 20 s.
-pub const CLIENT_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2 * 60 * 60);
-pub const CLIENT_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-
 /// Flow-control windows of both ports: the default of 64 KiB would stall a 1.5 MiB request three dozen times.
 pub const STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 pub const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
@@ -106,6 +102,9 @@ pub const PEER_PAGE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The longest page that a starting member reads from another one.
 pub const MAX_PEER_PAGE_BYTES: usize = 1024 * 1024;
+
+/// Between two progress notifications of a watcher at least. etcd's value.
+pub const MIN_WATCH_PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A peer that does not take a connection within this is unreachable.
 pub const PEER_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);

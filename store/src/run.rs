@@ -9,6 +9,7 @@ use balsa_proto::store::command::Op;
 use balsa_proto::store::peer_server::PeerServer;
 use balsa_proto::store::{MemberAttributes, MemberRecord};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -24,7 +25,7 @@ use crate::consensus::peers::StampCheck;
 use crate::consensus::snapshot::SnapshotRoot;
 use crate::consensus::start::{Settings, Started, Tasks};
 use crate::consensus::{self, ConsensusHandle, InitialMembers, MemberNode};
-use crate::http::{Doors, Pages, Port};
+use crate::http::{Doors, NoGrpc, Pages, Port, Visitors};
 use crate::limits::MAX_PEER_MESSAGE_BYTES;
 use crate::membership::join::{self, JoinError};
 use crate::membership::{LeaderMembers, Rules, Steward, id_file};
@@ -34,8 +35,10 @@ use crate::server::connect::Connector;
 use crate::server::learner::LearnerGuard;
 use crate::server::lease::LeaderLeases;
 use crate::server::lease_expiry::LeaseExpiry;
-use crate::server::listen::{BindError, Listener};
 use crate::server::need_leader::NeedLeader;
+use crate::server::observe::Observe;
+use crate::server::ports::{PortError, Ports};
+use crate::server::rpc_stats::RpcStats;
 use crate::server::tls::{self, TlsError};
 use crate::server::{self, Shared};
 use crate::status::Identity;
@@ -44,7 +47,7 @@ use crate::status::Identity;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(transparent)]
-    Bind(#[from] BindError),
+    Ports(#[from] PortError),
     #[error("TLS is not usable")]
     Tls(#[from] TlsError),
     #[error("the data directory {path} is not usable")]
@@ -76,22 +79,36 @@ pub async fn run(
     ready: oneshot::Sender<()>,
     shutdown: CancellationToken,
 ) -> Result<(), StartError> {
+    let config = with_certificates(config)?;
     let ids = identify(&config).await?;
-    let mut listeners = Listeners::bind(&config).await?;
+    let mut ports = Ports::bind(&config).await?;
     let member = Member::start(&config, ids).await?;
-    let peers = listeners.serve_peers(&member);
-    let outcome = member.serve(&config, listeners.clients, ready, &shutdown).await;
+    let early = member.serve_early(&mut ports);
+    let outcome = member.serve(&config, ports, ready, &shutdown).await;
     let databases = member.databases.clone();
     member.stop(&config).await;
-    for peer in peers {
+    for port in early {
         // A listener task ends with the token and cannot fail otherwise.
-        drop(peer.await);
+        drop(port.await);
     }
     databases.close();
     if tokio::time::timeout(CLOSE_TIMEOUT, databases.wait()).await.is_err() {
         tracing::warn!("a database was still in use when the member stopped");
     }
     outcome
+}
+
+/// With `--auto-tls` and `--peer-auto-tls`, what they ask for.
+fn with_certificates(mut config: Config) -> Result<Config, StartError> {
+    let fixtures = config.data_dir.join("fixtures");
+    config.client_tls =
+        tls::complete(&config.client_tls, &fixtures.join("client"), &config.listen_client_urls)?;
+    config.peer_tls = tls::complete(&config.peer_tls, &fixtures.join("peer"), &config.listen_peer_urls)?;
+    Ok(config)
+}
+
+fn connector(config: &Config) -> Result<Connector, StartError> {
+    Ok(Connector { tls: tls::connector_config(&config.peer_tls, &config.tls)? })
 }
 
 /// Cluster id and member id: from the data directory, or worked out and written there on the first start. Before the ports
@@ -107,41 +124,10 @@ async fn identify(config: &Config) -> Result<(u64, u64), StartError> {
         // A restored snapshot: it was made for what the flags say, and the log checks that.
         (config.cluster_id(), config.own_id())
     } else {
-        join::place(config, &Connector { tls: tls::connector_config(&config.peer_tls)? }).await?
+        join::place(config, &connector(config)?).await?
     };
     id_file::write(&dir, ids).map_err(unusable)?;
     Ok(ids)
-}
-
-/// Ports come before the state: a port that is taken must not cost a recovery of the state.
-struct Listeners {
-    clients: Vec<Listener>,
-    peers: Vec<Listener>,
-}
-
-impl Listeners {
-    async fn bind(config: &Config) -> Result<Listeners, StartError> {
-        let client_tls = tls_for(&config.listen_client_urls, || tls::server_config(&config.client_tls))?;
-        let peer_tls = tls_for(&config.listen_peer_urls, || tls::server_config(&config.peer_tls))?;
-        let (mut clients, mut peers) = (Vec::new(), Vec::new());
-        for url in &config.listen_client_urls {
-            clients.push(Listener::bind(url, client_tls.as_ref()).await?);
-        }
-        for url in &config.listen_peer_urls {
-            peers.push(Listener::bind(url, peer_tls.as_ref()).await?);
-        }
-        Ok(Listeners { clients, peers })
-    }
-
-    fn serve_peers(&mut self, member: &Member) -> Vec<tokio::task::JoinHandle<()>> {
-        let service = Doors::new(member.peer_routes(), member.pages(Port::Peer));
-        let peers = std::mem::take(&mut self.peers).into_iter();
-        peers.map(|listener| tokio::spawn(listener.serve(service.clone(), member.core.clone()))).collect()
-    }
-}
-
-fn tls_for<T>(urls: &[Url], make: impl FnOnce() -> Result<T, TlsError>) -> Result<Option<T>, TlsError> {
-    if urls.iter().any(|url| url.tls) { make().map(Some) } else { Ok(None) }
 }
 
 /// A member whose parts run. The core outlives the client ports, so that what is under way can end well.
@@ -149,6 +135,8 @@ struct Member {
     started: Started,
     shared: Shared,
     metrics: Arc<Metrics>,
+    visitors: Arc<Visitors>,
+    rpc_stats: RpcStats,
     tracker: TaskTracker,
     /// Counts open databases. RocksDB must be closed before the process ends: its own threads do not survive that.
     databases: TaskTracker,
@@ -188,7 +176,9 @@ impl Member {
             election_timeout: config.election_timeout,
             pre_vote: config.pre_vote,
             snapshot_count: config.snapshot_count,
-            peer_tls: tls::client_config(&config.peer_tls)?,
+            slow_apply: config.serving.slow_apply,
+            catch_up_entries: config.serving.catch_up_entries,
+            connector: connector(config)?,
             table: mvcc.watch_members(),
             removed: removed.clone(),
         };
@@ -221,9 +211,23 @@ impl Member {
             max_request_bytes: config.max_request_bytes,
             max_txn_ops: config.max_txn_ops,
             election_timeout: config.election_timeout,
+            watch_progress_interval: config.serving.watch_progress_interval,
             shutdown: clients.clone(),
         };
-        Ok(Member { started, shared, metrics, tracker, databases, core, clients, removed })
+        let visitors = Arc::new(Visitors::new(&config.serving));
+        let rpc_stats = RpcStats::new(&config.serving);
+        Ok(Member {
+            started,
+            shared,
+            metrics,
+            visitors,
+            rpc_stats,
+            tracker,
+            databases,
+            core,
+            clients,
+            removed,
+        })
     }
 
     fn consensus(&self) -> &ConsensusHandle {
@@ -240,33 +244,62 @@ impl Member {
         Routes::new(InterceptedService::new(server, check))
     }
 
+    /// What must answer before the member serves clients: the other members need this one, and whoever looks at a member
+    /// that does not get on must see why.
+    fn serve_early(&self, ports: &mut Ports) -> Vec<JoinHandle<()>> {
+        let for_peers = Doors::new(self.peer_routes(), self.pages(Port::Peer));
+        let for_metrics = Doors::new(NoGrpc, self.pages(Port::Metrics));
+        let peers = std::mem::take(&mut ports.peers)
+            .into_iter()
+            .map(|listener| tokio::spawn(listener.serve(for_peers.clone(), self.core.clone())));
+        let metrics = std::mem::take(&mut ports.metrics)
+            .into_iter()
+            .map(|listener| tokio::spawn(listener.serve(for_metrics.clone(), self.core.clone())));
+        peers.chain(metrics).collect()
+    }
+
     fn pages(&self, port: Port) -> Arc<Pages> {
         let (identity, metrics) = (self.shared.identity.clone(), self.metrics.clone());
-        Arc::new(Pages { port, identity, metrics })
+        Arc::new(Pages {
+            port,
+            identity,
+            metrics,
+            visitors: self.visitors.clone(),
+            rpc_stats: self.rpc_stats.clone(),
+        })
     }
 
     /// Serves clients once the member has found its place in the cluster, until `shutdown`.
     async fn serve(
         &self,
         config: &Config,
-        listeners: Vec<Listener>,
+        ports: Ports,
         ready: oneshot::Sender<()>,
         shutdown: &CancellationToken,
     ) -> Result<(), StartError> {
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
             () = self.consensus().stopped().cancelled() => return Err(StartError::RaftStopped),
-            () = self.removed.cancelled() => return Ok(say_removed()),
+            () = self.removed.cancelled() => {
+                say_removed();
+                return Ok(());
+            }
             () = self.publish(config) => {}
         }
         let routes =
             LearnerGuard { identity: self.shared.identity.clone() }.layer(server::routes(&self.shared));
         let guard = NeedLeader { consensus: self.consensus().clone() };
-        let service = Doors::new(guard.layer(routes), self.pages(Port::Client));
-        let serving: Vec<_> = listeners
-            .into_iter()
+        let port = if ports.http.is_empty() { Port::Client } else { Port::Grpc };
+        let observe = Observe { stats: self.rpc_stats.clone() };
+        let service = Doors::new(observe.layer(guard.layer(routes)), self.pages(port));
+        let clients = ports.clients.into_iter();
+        let mut serving: Vec<_> = clients
             .map(|listener| tokio::spawn(listener.serve(service.clone(), self.clients.clone())))
             .collect();
+        let pages = Doors::new(NoGrpc, self.pages(Port::Client));
+        let http = ports.http.into_iter();
+        serving
+            .extend(http.map(|listener| tokio::spawn(listener.serve(pages.clone(), self.clients.clone()))));
         announce(config);
         // Whoever started the member may not care.
         let _ = ready.send(());
@@ -274,7 +307,10 @@ impl Member {
         let outcome = tokio::select! {
             () = shutdown.cancelled() => Ok(()),
             () = self.consensus().stopped().cancelled() => Err(StartError::RaftStopped),
-            () = self.removed.cancelled() => Ok(say_removed()),
+            () = self.removed.cancelled() => {
+                say_removed();
+                Ok(())
+            }
         };
         self.clients.cancel();
         for listener in serving {

@@ -4,6 +4,12 @@
 
 #[path = "cluster/harness.rs"]
 mod harness;
+#[path = "cluster/membership.rs"]
+mod membership;
+#[path = "cluster/pages.rs"]
+mod pages;
+#[path = "cluster/tls.rs"]
+mod tls;
 
 use std::time::{Duration, Instant};
 
@@ -142,9 +148,12 @@ fn a_member_behind_the_purged_log_gets_a_snapshot() {
             })
             .await;
         }
-        let metrics = cluster.page(behind, "/metrics").await;
-        let received = "etcd_network_snapshot_receive_success_total 1";
-        assert!(metrics.lines().any(|line| line == received), "{metrics}");
+        // Counted a moment after its state is readable.
+        eventually("a snapshot is counted", Duration::from_secs(10), async || {
+            let metrics = cluster.page(behind, "/metrics").await;
+            metrics.lines().any(|line| line == "etcd_network_snapshot_receive_success 1")
+        })
+        .await;
         cluster.put(behind, "again", "x").await.unwrap();
     });
     // What came by snapshot must also survive a restart.

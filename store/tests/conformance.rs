@@ -5,6 +5,8 @@
 //! from there. A header line `# stock 3.4 lacks: …` keeps a script from a server of that version.
 //! `UPDATE_EXPECT=1` rewrites the outputs from the stock server, or from ours for what stock lacks.
 
+#[path = "conformance/cluster.rs"]
+mod cluster;
 #[path = "conformance/ctl.rs"]
 mod ctl;
 #[path = "conformance/run.rs"]
@@ -32,6 +34,17 @@ async fn stock_conforms() {
     let failures = run_all(&server.endpoint, Side::Stock).await;
     drop(server);
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_membership_changes_alike() {
+    let (ours, stock) = (Ours::start().await, Stock::start().await);
+    let differences = [("ours", &ours.endpoint), ("stock", &stock.endpoint)];
+    for (side, endpoint) in differences {
+        let differences = cluster::differences(endpoint).await;
+        assert!(differences.is_empty(), "{side}\n{}", differences.join("\n"));
+    }
+    ours.stop().await;
 }
 
 /// Both tools on stock servers, since what a server says is another test.

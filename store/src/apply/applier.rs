@@ -4,12 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use balsa_proto::store::CommandBatch;
+use balsa_proto::store::command::Op;
 use bytes::Bytes;
 
 use super::command::{self, Core, Reply};
 use crate::backend::{Backend, BackendError, Column, WriteBatch};
 use crate::error::Error;
 use crate::lease::Lessor;
+use crate::mvcc::codec::Kind;
 use crate::mvcc::compaction::{Job, Remover};
 use crate::mvcc::load::{self, Loaded};
 use crate::mvcc::read::ReadError;
@@ -152,6 +154,9 @@ impl Applier {
                 Err(ReadError::Vanished) => return Err(FatalError::Missing { log_index }),
                 Err(ReadError::Backend(source)) => return Err(FatalError::Apply { log_index, source }),
             });
+            if matches!(command.op, Some(Op::Txn(_))) {
+                self.mvcc.counts().txns.add(1);
+            }
             let changed = self.core.finish();
             if !changed.is_empty() {
                 changes.push(changed);
@@ -171,12 +176,20 @@ impl Applier {
             .map_err(|source| FatalError::Commit { log_index, source })?;
         let compact_revision = version.compact_revision;
         self.mvcc.publish(version);
+        self.count(&changes);
         self.hub.notify(changes);
         if compact_revision > self.compaction {
             let finished = std::mem::replace(&mut self.compaction, compact_revision);
             self.remove_from(finished);
         }
         Ok(())
+    }
+
+    fn count(&self, changes: &[Vec<Changed>]) {
+        let all = changes.iter().map(Vec::len).sum::<usize>() as u64;
+        let puts = changes.iter().flatten().filter(|change| change.kind == Kind::Put).count() as u64;
+        self.mvcc.counts().puts.add(puts);
+        self.mvcc.counts().deletes.add(all - puts);
     }
 
     fn remove_from(&self, finished: i64) {

@@ -14,20 +14,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use balsa_proto::store::peer_client::PeerClient;
+use http::Uri;
+use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
 use super::{ConsensusHandle, MemberNode};
+use crate::config::{Url, parse_urls};
 use crate::error::Error;
 use crate::limits::{
     CONNECTION_WINDOW_BYTES, MAX_PEER_MESSAGE_BYTES, PEER_CONNECT_TIMEOUT, STREAM_WINDOW_BYTES,
 };
 use crate::membership::MemberTable;
+use crate::server::connect::Connector;
 
 pub const CLUSTER_ID_KEY: &str = "balsa-cluster-id";
 pub const TARGET_KEY: &str = "balsa-target";
@@ -57,7 +61,7 @@ struct Inner {
     cluster_id: u64,
     own_id: u64,
     table: watch::Receiver<Arc<MemberTable>>,
-    tls: Option<ClientTlsConfig>,
+    connector: Connector,
     /// A silent connection is given up after twice this.
     ping_interval: Duration,
     channels: Mutex<HashMap<(Lane, String), Channel>>,
@@ -74,11 +78,11 @@ impl Peers {
     pub fn new(
         (cluster_id, own_id): (u64, u64),
         table: watch::Receiver<Arc<MemberTable>>,
-        tls: Option<ClientTlsConfig>,
+        connector: Connector,
         ping_interval: Duration,
     ) -> Self {
         let channels = Mutex::default();
-        Peers { inner: Arc::new(Inner { cluster_id, own_id, table, tls, ping_interval, channels }) }
+        Peers { inner: Arc::new(Inner { cluster_id, own_id, table, connector, ping_interval, channels }) }
     }
 
     pub fn client(&self, lane: Lane, target: u64, node: &MemberNode) -> Result<Client, BadUrl> {
@@ -107,9 +111,12 @@ impl Peers {
     }
 
     fn connect(&self, url: &str) -> Result<Channel, BadUrl> {
-        let bad = |error: tonic::transport::Error| BadUrl { url: url.to_owned(), reason: error.to_string() };
-        let mut endpoint = Endpoint::from_shared(url.to_owned())
-            .map_err(bad)?
+        let bad = |reason: String| BadUrl { url: url.to_owned(), reason };
+        let target = parse_urls("peer-urls", url).map_err(|error| bad(error.to_string()))?.remove(0);
+        // TLS is the connector's matter, which reads certificates anew; to the HTTP layer every URL is plain.
+        let plain = Url { tls: false, ..target.clone() };
+        let endpoint = Endpoint::from_shared(plain.to_string())
+            .map_err(|error| bad(error.to_string()))?
             .connect_timeout(PEER_CONNECT_TIMEOUT)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(self.inner.ping_interval)
@@ -117,10 +124,11 @@ impl Peers {
             .keep_alive_while_idle(true)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
-        if let Some(tls) = self.inner.tls.clone().filter(|_| url.starts_with("https://")) {
-            endpoint = endpoint.tls_config(tls).map_err(bad)?;
-        }
-        Ok(endpoint.connect_lazy())
+        let connector = self.inner.connector.clone();
+        Ok(endpoint.connect_with_connector_lazy(tower::service_fn(move |_: Uri| {
+            let (connector, target) = (connector.clone(), target.clone());
+            async move { connector.connect(&target).await.map(TokioIo::new) }
+        })))
     }
 }
 

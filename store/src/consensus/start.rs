@@ -11,7 +11,6 @@ use openraft::{Config as RaftConfig, SnapshotPolicy};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::transport::ClientTlsConfig;
 
 use super::leadership::Herald;
 use super::log_store::LogStore;
@@ -28,6 +27,7 @@ use crate::apply::Applier;
 use crate::limits;
 use crate::membership::{LeaderMembers, MemberTable};
 use crate::metrics::Metrics;
+use crate::server::connect::Connector;
 use crate::server::lease::LeaderLeases;
 
 /// What consensus needs to know of its surroundings.
@@ -39,7 +39,12 @@ pub struct Settings {
     pub pre_vote: bool,
     /// Applied entries between two snapshots.
     pub snapshot_count: u64,
-    pub peer_tls: Option<ClientTlsConfig>,
+    /// An apply that takes longer is logged.
+    pub slow_apply: Duration,
+    /// Entries kept behind a snapshot for followers that lag.
+    pub catch_up_entries: u64,
+    /// To the other members.
+    pub connector: Connector,
     /// The members as the applied state knows them.
     pub table: watch::Receiver<Arc<MemberTable>>,
     /// Cancelled when another member says that this one was removed.
@@ -97,14 +102,15 @@ pub async fn start(
     let peers = Peers::new(
         (settings.cluster_id, own_id),
         settings.table.clone(),
-        settings.peer_tls.clone(),
+        settings.connector.clone(),
         settings.election_timeout / 2,
     );
 
     let state = apply_thread::applied_state(&applier).map_err(StartError::AppliedPosition)?;
     let (applied_sender, applied) = watch::channel(0);
     let apply = apply_thread::spawn(applier).map_err(StartError::Thread)?;
-    let state_machine = StateMachine::new(apply, state, snapshots.clone(), applied_sender);
+    let state_machine = StateMachine::new(apply, state, snapshots.clone(), applied_sender)
+        .telling_slow(settings.slow_apply, metrics.slow_apply.clone());
 
     let network = Network {
         own_id,
@@ -204,7 +210,7 @@ fn raft_config(settings: &Settings) -> Result<RaftConfig, openraft::ConfigError>
         install_snapshot_timeout: ms(limits::SNAPSHOT_TIMEOUT),
         max_payload_entries: limits::MAX_APPEND_ENTRIES,
         snapshot_policy: SnapshotPolicy::LogsSinceLast(settings.snapshot_count),
-        max_in_snapshot_log_to_keep: limits::MAX_CATCH_UP_ENTRIES.min(settings.snapshot_count),
+        max_in_snapshot_log_to_keep: settings.catch_up_entries.min(settings.snapshot_count),
         purge_batch_size: 1,
         ..RaftConfig::default()
     };

@@ -5,10 +5,12 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt};
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{OptionalSend, RaftSnapshotBuilder, Snapshot};
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::watch;
 
 use super::apply_thread::{AppliedState, ApplyHandle};
@@ -28,6 +30,8 @@ pub struct StateMachine {
     built: bool,
     /// Index of the last applied entry, for readers.
     applied_index: watch::Sender<u64>,
+    /// What is slower is logged and counted.
+    slow: Option<(Duration, Counter)>,
 }
 
 /// Captures where the state stands; the files are made later, on demand.
@@ -45,7 +49,12 @@ impl StateMachine {
     ) -> Self {
         let AppliedState { last_applied, membership } = state;
         applied_index.send_replace(last_applied.map_or(0, |log_id| log_id.index));
-        StateMachine { apply, snapshots, last_applied, membership, built: false, applied_index }
+        StateMachine { apply, snapshots, last_applied, membership, built: false, applied_index, slow: None }
+    }
+
+    pub fn telling_slow(mut self, threshold: Duration, counter: Counter) -> Self {
+        self.slow = Some((threshold, counter));
+        self
     }
 
     fn meta(&self) -> SnapshotMeta {
@@ -64,7 +73,9 @@ impl StateMachine {
             }
             Payload::Blank | Payload::Normal(_) => None,
         });
+        let began = Instant::now();
         let replies = self.apply.apply(entries).await?;
+        self.tell_slow(began.elapsed());
         assert_eq!(replies.len(), responders.len(), "one reply list per entry");
         self.last_applied = Some(last);
         if let Some(membership) = membership {
@@ -73,6 +84,17 @@ impl StateMachine {
         self.applied_index.send_replace(last.index);
         respond(responders, replies);
         Ok(())
+    }
+}
+
+impl StateMachine {
+    fn tell_slow(&self, took: Duration) {
+        if let Some((threshold, counter)) = &self.slow
+            && took > *threshold
+        {
+            counter.inc();
+            tracing::warn!(?took, expected = ?threshold, "apply took too long");
+        }
     }
 }
 

@@ -3,18 +3,22 @@
 pub mod health;
 pub mod peer;
 pub mod vars;
+pub mod visitors;
+
+pub use visitors::Visitors;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, Ready, ready};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tonic::body::Body;
 use tower::{Service, ServiceExt};
 
 use crate::metrics::Metrics;
+use crate::server::rpc_stats::RpcStats;
 use crate::status::{CLUSTER_VERSION, Identity, SERVER_VERSION};
 
 const JSON: &str = "application/json";
@@ -32,6 +36,9 @@ pub struct Doors<G> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Port {
     Client,
+    /// A client port that leaves the pages to another one.
+    Grpc,
+    Metrics,
     Peer,
 }
 
@@ -39,6 +46,8 @@ pub struct Pages {
     pub port: Port,
     pub identity: Identity,
     pub metrics: Arc<Metrics>,
+    pub visitors: Arc<Visitors>,
+    pub rpc_stats: RpcStats,
 }
 
 impl<G> Doors<G> {
@@ -71,6 +80,24 @@ where
     }
 }
 
+/// Where only pages are served.
+#[derive(Clone)]
+pub struct NoGrpc;
+
+impl Service<Request<Body>> for NoGrpc {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
+        ready(Ok(text(StatusCode::NOT_FOUND, "404 page not found\n")))
+    }
+}
+
 /// gRPC paths have two parts, `/package.Service/Method`, and are always POSTed. Pages have one, or are checks.
 fn is_page(request: &Request<Incoming>) -> bool {
     let path = request.uri().path();
@@ -82,10 +109,25 @@ fn is_page(request: &Request<Incoming>) -> bool {
 impl Pages {
     async fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
         let page = match self.port {
-            Port::Client => self.client_page(request).await,
+            Port::Client => match self.visitors.refuse(request) {
+                Some(refusal) => Some(refusal),
+                None => self.client_page(request).await,
+            },
+            Port::Metrics => self.metrics_page(request).await,
             Port::Peer => self.peer_page(request),
+            Port::Grpc => None,
         };
-        page.unwrap_or_else(|| text(StatusCode::NOT_FOUND, "404 page not found\n"))
+        let mut page = page.unwrap_or_else(|| text(StatusCode::NOT_FOUND, "404 page not found\n"));
+        if self.port == Port::Client {
+            self.visitors.admit(request, &mut page);
+        }
+        page
+    }
+
+    async fn metrics_page(&self, request: &Request<Incoming>) -> Option<Response<Body>> {
+        let path = request.uri().path();
+        let is_served = matches!(path, "/metrics" | "/health") || health::check_of(path).is_some();
+        if is_served { self.client_page(request).await } else { None }
     }
 
     async fn client_page(&self, request: &Request<Incoming>) -> Option<Response<Body>> {
@@ -99,7 +141,11 @@ impl Pages {
         Some(match path {
             "/health" => health::health(&self.identity, &self.metrics, query).await,
             "/version" => version(),
-            "/metrics" => page(StatusCode::OK, METRICS_TYPE, self.metrics.render(&self.identity)),
+            "/metrics" => {
+                let mut text = self.metrics.render(&self.identity);
+                self.rpc_stats.render(&mut text);
+                page(StatusCode::OK, METRICS_TYPE, text)
+            }
             "/debug/vars" => vars::page_of(&self.identity),
             _ => health::checks(&self.identity, &checks?, query).await,
         })

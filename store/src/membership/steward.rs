@@ -32,7 +32,10 @@ impl Steward {
             if self.is_out() {
                 return self.removed.cancel();
             }
-            while self.consensus.leadership().is_leader && self.step().await {}
+            while self.consensus.leadership().is_leader && self.step().await {
+                // The news of a step comes a moment after it; without it the same step would be taken again.
+                drop(tokio::time::timeout(self.election_timeout / 4, members.changed()).await);
+            }
             let gone = tokio::select! {
                 () = shutdown.cancelled() => true,
                 changed = self.table.changed() => changed.is_err(),

@@ -10,6 +10,7 @@
 
 pub mod codec;
 pub mod compaction;
+pub mod counts;
 pub mod index;
 pub mod key_range;
 pub mod limits;
@@ -25,6 +26,7 @@ use balsa_proto::etcd::etcdserverpb::{RangeRequest, RangeResponse, TxnRequest, T
 use balsa_proto::etcd::mvccpb::KeyValue;
 use tokio::sync::watch;
 
+pub use counts::Counts;
 pub use index::{Index, Live};
 pub use key_range::{KeyRange, prefix_end};
 
@@ -56,6 +58,7 @@ struct Shared {
     current: ArcSwap<Version>,
     /// The highest compaction whose removal is complete.
     removed: watch::Sender<i64>,
+    counts: Counts,
     /// As in the current version, for those who wait for a change.
     members: watch::Sender<Arc<MemberTable>>,
 }
@@ -64,7 +67,14 @@ impl Mvcc {
     pub(crate) fn new(version: Version, removed: i64) -> Self {
         let removed = watch::Sender::new(removed);
         let members = watch::Sender::new(version.members.clone());
-        Self { shared: Arc::new(Shared { current: ArcSwap::from_pointee(version), removed, members }) }
+        Self {
+            shared: Arc::new(Shared {
+                current: ArcSwap::from_pointee(version),
+                removed,
+                counts: Counts::default(),
+                members,
+            }),
+        }
     }
 
     pub(crate) fn publish(&self, version: Version) {
@@ -83,11 +93,13 @@ impl Mvcc {
 
     /// Answers `request`; the header carries the store's current revision. A disk that cannot be read is `Corrupt`.
     pub fn range(&self, request: &RangeRequest) -> Result<RangeResponse, Error> {
+        self.shared.counts.ranges.add(1);
         self.consistent(|reader| reader.range(request))
     }
 
     /// Answers a transaction that writes nothing (see [`crate::apply::txn::is_read_only`]).
     pub fn txn_read_only(&self, request: &TxnRequest) -> Result<TxnResponse, Error> {
+        self.shared.counts.txns.add(1);
         self.consistent(|reader| crate::apply::txn::read_only(reader, request))
     }
 
@@ -118,6 +130,10 @@ impl Mvcc {
 
     pub fn size(&self) -> BackendSize {
         self.shared.current.load().backend.size()
+    }
+
+    pub fn counts(&self) -> &Counts {
+        &self.shared.counts
     }
 
     pub fn members(&self) -> Arc<MemberTable> {

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{Request, Response};
@@ -12,17 +13,15 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tower::Service;
 
+use crate::config::Serving;
 use crate::config::Url;
-use crate::limits::{
-    CLIENT_KEEPALIVE_INTERVAL, CLIENT_KEEPALIVE_TIMEOUT, CONNECTION_WINDOW_BYTES, DRAIN_TIMEOUT,
-    STREAM_WINDOW_BYTES, TLS_HANDSHAKE_TIMEOUT,
-};
+use crate::limits::{CONNECTION_WINDOW_BYTES, DRAIN_TIMEOUT, STREAM_WINDOW_BYTES, TLS_HANDSHAKE_TIMEOUT};
 
 #[derive(Debug, thiserror::Error)]
 #[error("{url} cannot be listened on")]
@@ -31,17 +30,25 @@ pub struct BindError {
     pub source: io::Error,
 }
 
+/// Connections that wait to be accepted, as the standard library has it.
+const ACCEPT_BACKLOG: u32 = 128;
+
 /// A bound port that does not accept yet.
 pub struct Listener {
     tcp: TcpListener,
     tls: Option<Arc<ServerConfig>>,
+    http: Builder<TokioExecutor>,
 }
 
 impl Listener {
-    pub async fn bind(url: &Url, tls: Option<&Arc<ServerConfig>>) -> Result<Listener, BindError> {
-        let tcp = TcpListener::bind(url.bind_address()).await;
+    pub async fn bind(
+        url: &Url,
+        tls: Option<&Arc<ServerConfig>>,
+        serving: &Serving,
+    ) -> Result<Listener, BindError> {
+        let tcp = bind(url, serving.reuse_port).await;
         let tcp = tcp.map_err(|source| BindError { url: url.to_string(), source })?;
-        Ok(Listener { tcp, tls: tls.filter(|_| url.tls).cloned() })
+        Ok(Listener { tcp, tls: tls.filter(|_| url.tls).cloned(), http: builder(serving) })
     }
 
     /// Accepts until `shutdown`, then lets open requests finish for a moment.
@@ -50,7 +57,7 @@ impl Listener {
         S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
         S::Future: Send + 'static,
     {
-        let http = Arc::new(builder());
+        let http = Arc::new(self.http);
         let (graceful, cut) = (GracefulShutdown::new(), CancellationToken::new());
         let acceptor = self.tls.map(TlsAcceptor::from);
         while let Some(accepted) = shutdown.run_until_cancelled(self.tcp.accept()).await {
@@ -104,16 +111,36 @@ async fn prepare(stream: TcpStream, acceptor: Option<TlsAcceptor>) -> Option<Box
     }
 }
 
-fn builder() -> Builder<TokioExecutor> {
+/// The first address of the host that can be bound.
+async fn bind(url: &Url, reuse_port: bool) -> io::Result<TcpListener> {
+    let mut refused = io::Error::other("the host has no address");
+    for address in tokio::net::lookup_host(url.bind_address()).await? {
+        match listen(address, reuse_port) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
+}
+
+fn listen(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(reuse_port)?;
+    socket.bind(address)?;
+    socket.listen(ACCEPT_BACKLOG)
+}
+
+fn builder(serving: &Serving) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new());
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(u32::MAX)
+        .max_concurrent_streams(serving.max_concurrent_streams)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .keep_alive_interval(CLIENT_KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(CLIENT_KEEPALIVE_TIMEOUT);
+        .keep_alive_interval(serving.ping_interval)
+        .keep_alive_timeout(serving.ping_timeout);
     builder
 }

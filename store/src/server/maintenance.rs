@@ -1,6 +1,7 @@
 //! `etcdserverpb.Maintenance`: status, alarms, and handing over leadership.
 
 use balsa_proto::etcd::etcdserverpb::alarm_request::AlarmAction;
+use balsa_proto::etcd::etcdserverpb::downgrade_request::DowngradeAction;
 use balsa_proto::etcd::etcdserverpb::maintenance_server::Maintenance;
 use balsa_proto::etcd::etcdserverpb::{
     AlarmRequest, AlarmResponse, DefragmentRequest, DefragmentResponse, DowngradeRequest, DowngradeResponse,
@@ -11,6 +12,7 @@ use futures::stream::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::Shared;
+use crate::error::Error;
 use crate::status::Identity;
 
 pub struct MaintenanceService {
@@ -21,6 +23,12 @@ impl MaintenanceService {
     pub fn new(shared: &Shared) -> Self {
         MaintenanceService { identity: shared.identity.clone() }
     }
+}
+
+/// `3.5` or `3.5.0`, as etcd takes it.
+fn is_version(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('.').collect();
+    (2..=3).contains(&parts.len()) && parts.iter().all(|part| part.parse::<u32>().is_ok())
 }
 
 fn unsupported<T>(what: &str) -> Result<Response<T>, Status> {
@@ -72,7 +80,20 @@ impl Maintenance for MaintenanceService {
         unsupported("Snapshot")
     }
 
-    async fn downgrade(&self, _: Request<DowngradeRequest>) -> Result<Response<DowngradeResponse>, Status> {
-        unsupported("Downgrade")
+    /// The storage has one version, which no older release reads: nothing can be downgraded to, and no job ever runs.
+    async fn downgrade(
+        &self,
+        request: Request<DowngradeRequest>,
+    ) -> Result<Response<DowngradeResponse>, Status> {
+        let request = request.into_inner();
+        match request.action() {
+            DowngradeAction::Validate | DowngradeAction::Enable if !is_version(&request.version) => {
+                Err(Error::WrongDowngradeVersionFormat.into())
+            }
+            DowngradeAction::Validate | DowngradeAction::Enable => {
+                Err(Error::InvalidDowngradeTargetVersion.into())
+            }
+            DowngradeAction::Cancel => Err(Error::NoInflightDowngrade.into()),
+        }
     }
 }

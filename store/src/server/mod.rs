@@ -10,6 +10,9 @@ pub mod lease_expiry;
 pub mod listen;
 pub mod maintenance;
 pub mod need_leader;
+pub mod observe;
+pub mod ports;
+pub mod rpc_stats;
 pub mod tls;
 pub mod watch;
 
@@ -38,6 +41,7 @@ pub struct Shared {
     pub max_request_bytes: usize,
     pub max_txn_ops: usize,
     pub election_timeout: Duration,
+    pub watch_progress_interval: Duration,
     pub shutdown: CancellationToken,
 }
 

@@ -24,13 +24,15 @@ pub struct WatchService {
     hub: WatchHub,
     max_request_bytes: usize,
     election_timeout: Duration,
+    progress_interval: Duration,
     shutdown: CancellationToken,
 }
 
 impl WatchService {
     pub fn new(shared: &Shared) -> Self {
         let Shared { identity, hub, max_request_bytes, election_timeout, shutdown, .. } = shared.clone();
-        WatchService { identity, hub, max_request_bytes, election_timeout, shutdown }
+        let progress_interval = shared.watch_progress_interval;
+        WatchService { identity, hub, max_request_bytes, election_timeout, progress_interval, shutdown }
     }
 }
 
@@ -45,8 +47,8 @@ impl Watch for WatchService {
         let wanted = need_leader::wants_leader(request.metadata().as_ref());
         let lost = need_leader::lost(wanted, self.identity.consensus.clone(), self.election_timeout);
         let options = StreamOptions {
+            progress_interval: self.progress_interval,
             fragment_bytes: self.max_request_bytes.saturating_add(GRPC_OVERHEAD_BYTES),
-            ..StreamOptions::default()
         };
         let (responses, stream) = mpsc::channel(STREAM_BUFFER);
         let client =

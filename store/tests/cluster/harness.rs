@@ -121,6 +121,12 @@ impl Cluster {
         self.members[member].ready()
     }
 
+    /// The same without waiting for it.
+    pub fn start_with(&mut self, member: usize, adjust: impl Fn(&mut Config)) {
+        adjust(&mut self.members[member].config);
+        self.members[member].start();
+    }
+
     /// Two at a time, since neither is ready without the other.
     pub fn restart_both(&mut self, one: usize, other: usize) -> Result<(), String> {
         self.members[one].start();
@@ -229,12 +235,18 @@ impl Cluster {
     /// Body of a plain HTTP page of the client port.
     pub async fn page(&self, member: usize, path: &str) -> String {
         let url = &self.members[member].config.listen_client_urls[0];
+        self.ask(url, &format!("GET {path}")).await.1
+    }
+
+    /// Head and body of the answer to a request, `METHOD /path`.
+    pub async fn ask(&self, url: &Url, request: &str) -> (String, String) {
         let mut stream = tokio::net::TcpStream::connect(url.bind_address()).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        let request = format!("{request} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut response = String::new();
         stream.read_to_string(&mut response).await.unwrap();
-        response.split_once("\r\n\r\n").unwrap().1.to_owned()
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
+        (head.to_owned(), body.to_owned())
     }
 }
 

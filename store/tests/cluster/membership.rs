@@ -1,18 +1,13 @@
 //! Members come, change and go while the cluster runs.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "cluster/harness.rs"]
-mod harness;
-
 use std::time::Duration;
 
+use crate::harness::{Cluster, eventually, local_url};
 use balsa_proto::etcd::etcdserverpb::{
     Member, MemberAddRequest, MemberListRequest, MemberPromoteRequest, MemberRemoveRequest,
     MemberUpdateRequest, MoveLeaderRequest, RangeRequest, StatusRequest,
 };
 use balsa_store::config::Url;
-use harness::{Cluster, eventually, local_url};
 use tonic::{Code, Status};
 
 async fn add(cluster: &Cluster, asked: usize, url: &Url, is_learner: bool) -> Result<Member, Status> {

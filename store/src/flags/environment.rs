@@ -1,0 +1,43 @@
+//! `ETCD_*`: one variable per flag. Source: etcd v3.6 `pkg/flags/flag.go`.
+//!
+//! As in etcd, a variable that a flag overrules is an error, since one of the two was forgotten there; one that names no
+//! flag is only warned of.
+
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args as _, Command};
+
+use crate::args::Args;
+
+const PREFIX: &str = "ETCD_";
+
+/// Of a flag, or of the id that clap gives to it.
+pub fn variable(flag: &str) -> String {
+    format!("{PREFIX}{}", flag.replace('-', "_").to_uppercase())
+}
+
+pub fn check_conflicts(matches: &ArgMatches) -> Result<(), clap::Error> {
+    let both = matches.ids().map(|id| id.as_str()).find(|id| {
+        matches.value_source(id) == Some(ValueSource::CommandLine) && std::env::var_os(variable(id)).is_some()
+    });
+    let Some(id) = both else { return Ok(()) };
+    let (variable, flag) = (variable(id), id.replace('_', "-"));
+    let text = format!(
+        "conflicting environment variable {variable} is shadowed by the flag --{flag}: unset the variable or leave the flag out\n"
+    );
+    Err(clap::Error::raw(ErrorKind::ArgumentConflict, text))
+}
+
+/// Names that look like a setting and are none.
+pub fn unrecognized(names: impl Iterator<Item = String>) -> Vec<String> {
+    let command = Args::augment_args(Command::new("store"));
+    let known: Vec<String> = command.get_arguments().map(|arg| variable(arg.get_id().as_str())).collect();
+    names.filter(|name| name.starts_with(PREFIX) && !known.contains(name)).collect()
+}
+
+pub fn warn_about_unrecognized() {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for variable in unrecognized(names) {
+        tracing::warn!(variable, "unrecognized environment variable");
+    }
+}

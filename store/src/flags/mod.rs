@@ -1,0 +1,16 @@
+//! The command line in groups, where else settings come from, and flags of etcd that mean nothing here.
+//!
+//! A flag acts, or is refused with a sentence; none is taken and ignored. The list of etcd's flags is in
+//! `testdata/stock-flags.txt`, and a test walks over it. What a member is told comes, as in etcd, from the flags and from
+//! `ETCD_*` variables, or else from `--config-file` alone.
+
+pub mod environment;
+pub mod file;
+pub mod gates;
+pub mod refused;
+pub mod serving;
+pub mod tls;
+
+pub use refused::Refused;
+pub use serving::ServingFlags;
+pub use tls::TlsFlags;

@@ -1,0 +1,233 @@
+//! Feeds [`RpcStats`]: stands before the services and looks at what goes in and out.
+//!
+//! A call is finished when its trailers went out; one whose body is dropped before was cancelled by its client.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::{BoxFuture, Either};
+use http::{HeaderMap, Request, Response};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::{Layer, Service};
+
+use super::rpc_stats::{Kind, Method, RpcStats};
+
+#[derive(Clone)]
+pub struct Observe {
+    pub stats: RpcStats,
+}
+
+impl<S> Layer<S> for Observe {
+    type Service = Observed<S>;
+
+    fn layer(&self, inner: S) -> Observed<S> {
+        Observed { stats: self.stats.clone(), inner }
+    }
+}
+
+#[derive(Clone)]
+pub struct Observed<S> {
+    stats: RpcStats,
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for Observed<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Either<S::Future, BoxFuture<'static, Result<Response<Body>, Infallible>>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let Some(method) = self.stats.method(request.uri().path()) else {
+            return Either::Left(self.inner.call(request));
+        };
+        method.started.fetch_add(1, Ordering::Relaxed);
+        let path = request.uri().path().to_owned();
+        let call = Call {
+            stats: self.stats.clone(),
+            path,
+            began: Instant::now(),
+            code: None,
+            sent: Frames::default(),
+        };
+        let request = match method.kind {
+            Kind::Unary | Kind::ServerStream => {
+                method.received.fetch_add(1, Ordering::Relaxed);
+                request
+            }
+            Kind::BidiStream => {
+                let (stats, path) = (self.stats.clone(), call.path.clone());
+                request.map(|inner| Body::new(Incoming { inner, stats, path, frames: Frames::default() }))
+            }
+        };
+        let answer = self.inner.call(request);
+        Either::Right(answer.map(|answer| answer.map(|response| call.watch(response))).boxed())
+    }
+}
+
+/// One call under way; counted as finished when it is dropped.
+struct Call {
+    stats: RpcStats,
+    path: String,
+    began: Instant,
+    code: Option<Code>,
+    sent: Frames,
+}
+
+impl Call {
+    fn watch(mut self, response: Response<Body>) -> Response<Body> {
+        self.code = code(response.headers());
+        response.map(|inner| Body::new(Outgoing { inner, call: self }))
+    }
+
+    fn method(&self) -> Option<&Method> {
+        self.stats.method(&self.path)
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if let Some(method) = self.method() {
+            method.finished(self.code.unwrap_or(Code::Cancelled), self.began.elapsed(), self.stats.slow);
+        }
+    }
+}
+
+fn code(headers: &HeaderMap) -> Option<Code> {
+    Status::from_header_map(headers).map(|status| status.code())
+}
+
+/// Finds the messages in a stream of bytes: a flag, four bytes of length, the message.
+#[derive(Debug, Default)]
+struct Frames {
+    head: [u8; 5],
+    head_bytes: usize,
+    body_bytes_left: usize,
+}
+
+impl Frames {
+    /// How many messages begin in `bytes`.
+    fn count(&mut self, mut bytes: &[u8]) -> u64 {
+        let mut begun = 0;
+        while !bytes.is_empty() {
+            if self.body_bytes_left > 0 {
+                let skipped = self.body_bytes_left.min(bytes.len());
+                self.body_bytes_left -= skipped;
+                bytes = &bytes[skipped..];
+                continue;
+            }
+            self.head[self.head_bytes] = bytes[0];
+            self.head_bytes += 1;
+            bytes = &bytes[1..];
+            if self.head_bytes == self.head.len() {
+                let [_, a, b, c, d] = self.head;
+                self.body_bytes_left = u32::from_be_bytes([a, b, c, d]) as usize;
+                self.head_bytes = 0;
+                begun += 1;
+            }
+        }
+        begun
+    }
+}
+
+struct Incoming {
+    inner: Body,
+    stats: RpcStats,
+    path: String,
+    frames: Frames,
+}
+
+impl HttpBody for Incoming {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            let count = self.frames.count(data);
+            if let Some(method) = self.stats.method(&self.path) {
+                method.received.fetch_add(count, Ordering::Relaxed);
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+struct Outgoing {
+    inner: Body,
+    call: Call,
+}
+
+impl HttpBody for Outgoing {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame {
+            if let Some(data) = frame.data_ref() {
+                let count = self.call.sent.count(data);
+                if let Some(method) = self.call.method() {
+                    method.sent.fetch_add(count, Ordering::Relaxed);
+                }
+            }
+            if let Some(trailers) = frame.trailers_ref() {
+                self.call.code = code(trailers);
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Frames;
+
+    #[test]
+    fn messages_are_found_however_they_are_cut() {
+        let wire = [0, 0, 0, 0, 3, 1, 2, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 9];
+        for cut in 0..wire.len() {
+            let mut frames = Frames::default();
+            let (first, second) = wire.split_at(cut);
+            assert_eq!(frames.count(first) + frames.count(second), 3, "cut at {cut}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Plain HTTP: bodies as stock etcd 3.6 gives them, looked at there.
+
+use std::time::Duration;
+
+use crate::harness::{Cluster, eventually, local_url};
+
+const NOT_FOUND: &str = "404 page not found\n";
+
+const PAGES: &[(&str, &str)] = &[
+    ("/health", r#"{"health":"true","reason":""}"#),
+    ("/health?serializable=true", r#"{"health":"true","reason":""}"#),
+    ("/livez", "ok\n"),
+    ("/livez?verbose", "[+]serializable_read ok\nok\n"),
+    ("/livez/serializable_read", "ok\n"),
+    ("/livez/linearizable_read", NOT_FOUND),
+    ("/livez/", NOT_FOUND),
+    ("/readyz", "ok\n"),
+    ("/readyz/linearizable_read?verbose", "[+]linearizable_read ok\nok\n"),
+    ("/readyz/non_learner?exclude=non_learner&verbose", "[+]non_learner ok\nok\n"),
+    (
+        "/readyz?verbose&exclude=linearizable_read",
+        "[+]data_corruption ok\n[+]serializable_read ok\n[+]non_learner ok\nok\n",
+    ),
+    (
+        "/readyz?exclude=data_corruption&exclude=serializable_read&exclude=linearizable_read&exclude=non_learner&verbose",
+        "ok\n",
+    ),
+    ("/nothing", NOT_FOUND),
+    ("/members", NOT_FOUND),
+    ("/debug/pprof/", NOT_FOUND),
+];
+
+#[test]
+fn pages_have_the_bodies_of_stock_etcd() {
+    let metrics_url = local_url();
+    let cluster = Cluster::start(1, |config| config.serving.metrics_urls = vec![metrics_url.clone()]);
+    cluster.block_on(async |cluster| {
+        for (path, want) in PAGES {
+            assert_eq!(cluster.page(0, path).await, *want, "{path}");
+        }
+        assert_eq!(cluster.ask(&metrics_url, "GET /health").await.1, r#"{"health":"true","reason":""}"#);
+        assert_eq!(cluster.ask(&metrics_url, "GET /version").await.1, NOT_FOUND);
+        let client = &cluster.config(0).listen_client_urls[0];
+        let (head, _) = cluster.ask(client, "POST /health").await;
+        assert!(head.starts_with("HTTP/1.1 405"), "{head}");
+        assert!(head.to_lowercase().contains("access-control-allow-origin: *"), "{head}");
+        let peer = &cluster.config(0).listen_peer_urls[0];
+        let (head, members) = cluster.ask(peer, "GET /members").await;
+        assert!(head.to_lowercase().contains("x-etcd-cluster-id: "), "{head}");
+        assert!(members.contains(r#""name":"m0","clientURLs":["#), "{members}");
+        assert_eq!(cluster.ask(peer, "GET /health").await.1, NOT_FOUND);
+    });
+}
+
+#[test]
+fn a_member_without_a_leader_says_so() {
+    let mut cluster = Cluster::start(3, |_| {});
+    let alone = cluster.leader();
+    cluster.kill((alone + 1) % 3);
+    cluster.kill((alone + 2) % 3);
+    cluster.block_on(async |cluster| {
+        eventually("it notices", Duration::from_secs(10), async || {
+            cluster.page(alone, "/health").await == r#"{"health":"false","reason":"RAFT NO LEADER"}"#
+        })
+        .await;
+        assert_eq!(cluster.page(alone, "/livez").await, "ok\n");
+        assert_eq!(
+            cluster.page(alone, "/readyz/linearizable_read").await,
+            "[-]linearizable_read failed: etcdserver: request timed out\n\n"
+        );
+    });
+}
+
+/// What dashboards and alerts ask for.
+const METRICS: &[&str] = &[
+    "etcd_server_has_leader 1",
+    "etcd_server_is_leader 1",
+    "etcd_server_is_learner 0",
+    "etcd_server_leader_changes_seen_total 1",
+    "etcd_server_proposals_failed_total 0",
+    "etcd_server_health_success 1",
+    "etcd_server_slow_apply_total 0",
+    "etcd_cluster_version{cluster_version=\"3.6\"} 1",
+    "etcd_mvcc_put_total 2",
+    "etcd_mvcc_delete_total 0",
+    "etcd_mvcc_range_total 1",
+    "grpc_server_started_total{grpc_method=\"Put\",grpc_service=\"etcdserverpb.KV\",grpc_type=\"unary\"} 2",
+    "grpc_server_handled_total{grpc_code=\"OK\",grpc_method=\"Put\",grpc_service=\"etcdserverpb.KV\",grpc_type=\"unary\"} 2",
+    "grpc_server_msg_sent_total{grpc_method=\"Range\",grpc_service=\"etcdserverpb.KV\",grpc_type=\"unary\"} 1",
+    "# TYPE etcd_disk_wal_fsync_duration_seconds histogram",
+    "# TYPE process_resident_memory_bytes gauge",
+    "# TYPE os_fd_used gauge",
+];
+
+#[test]
+fn metrics_have_the_names_of_stock_etcd() {
+    let cluster = Cluster::start(1, |_| {});
+    cluster.block_on(async |cluster| {
+        cluster.put(0, "a", "1").await.unwrap();
+        cluster.put(0, "b", "1").await.unwrap();
+        cluster.get(0, "a", false).await.unwrap();
+        cluster.page(0, "/health").await;
+        let text = cluster.page(0, "/metrics").await;
+        for want in METRICS {
+            assert!(text.lines().any(|line| line == *want), "{want} is not in\n{text}");
+        }
+        assert!(!text.contains("# EOF"), "that is of another format");
+    });
+}

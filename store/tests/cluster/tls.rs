@@ -1,0 +1,144 @@
+//! Peers and clients over TLS: who is let in, and that a renewed certificate needs no restart.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use balsa_store::Config;
+use balsa_store::config::{PemFiles, Url};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use crate::harness::{Cluster, eventually};
+
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    dir: PathBuf,
+}
+
+impl Authority {
+    fn new(dir: &Path, name: &str) -> Authority {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let dir = dir.join(name);
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("ca.crt"), issuer.pem()).unwrap();
+        Authority { issuer, dir }
+    }
+
+    /// For 127.0.0.1, with this common name. Serial numbers tell certificates of one name apart.
+    fn issue(&self, common_name: &str) -> PemFiles {
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let file = |name: &str| self.dir.join(format!("{common_name}.{name}"));
+        std::fs::write(file("key"), key.serialize_pem()).unwrap();
+        std::fs::write(file("crt"), certificate.pem()).unwrap();
+        PemFiles {
+            cert: Some(file("crt")),
+            key: Some(file("key")),
+            trusted_ca: Some(self.dir.join("ca.crt")),
+            require_client_cert: true,
+            ..PemFiles::default()
+        }
+    }
+}
+
+fn with_tls(urls: &mut [Url]) {
+    urls.iter_mut().for_each(|url| url.tls = true);
+}
+
+fn peers_over_tls(config: &mut Config, files: PemFiles) {
+    with_tls(&mut config.listen_peer_urls);
+    with_tls(&mut config.initial_advertise_peer_urls);
+    config.initial_cluster.values_mut().for_each(|urls| with_tls(urls));
+    config.peer_tls = files;
+}
+
+#[test]
+fn members_talk_over_tls_and_a_stranger_is_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ours, foreign) = (Authority::new(dir.path(), "ours"), Authority::new(dir.path(), "foreign"));
+    let pair = PemFiles { allowed_cns: vec!["peer".into()], ..ours.issue("peer") };
+    let mut cluster = Cluster::start(3, |config| peers_over_tls(config, pair.clone()));
+    cluster.block_on(async |cluster| {
+        for member in 0..3 {
+            cluster.put(member, &format!("k{member}"), "x").await.unwrap();
+        }
+    });
+    let left_out = (cluster.leader() + 1) % 3;
+    // One whose CA nobody knows, then one with the right CA and the wrong name.
+    let strangers = [foreign.issue("peer"), ours.issue("somebody")];
+    for files in strangers {
+        cluster.kill(left_out);
+        let asked = (left_out + 1) % 3;
+        cluster.start_with(left_out, |config| config.peer_tls = files.clone());
+        cluster.block_on(async |cluster| {
+            let key = "without";
+            eventually("the others go on", Duration::from_secs(10), async || {
+                cluster.put(asked, key, "x").await.is_ok()
+            })
+            .await;
+            let served = tokio::time::timeout(Duration::from_secs(1), cluster.get(left_out, key, true)).await;
+            assert!(!matches!(served, Ok(Ok(_))), "it must not come to serve");
+        });
+    }
+    cluster.kill(left_out);
+    cluster.restart_with(left_out, |config| config.peer_tls = pair.clone()).unwrap();
+    cluster.block_on(async |cluster| {
+        assert_eq!(cluster.get(left_out, "without", false).await.unwrap().as_deref(), Some("x"));
+    });
+}
+
+#[test]
+fn certificates_of_their_own_making_suffice_when_asked_for() {
+    let own = PemFiles { self_signed_years: Some(1), ..PemFiles::default() };
+    let cluster = Cluster::start(3, |config| peers_over_tls(config, own.clone()));
+    cluster.block_on(async |cluster| cluster.put(0, "a", "1").await.unwrap());
+    let key = cluster.config(0).data_dir.join("fixtures/peer/key.pem");
+    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(key).unwrap());
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+/// The certificate that the client port shows.
+async fn shown(url: &Url, files: &PemFiles) -> CertificateDer<'static> {
+    let read = |path: &Option<PathBuf>| std::fs::read(path.as_ref().unwrap()).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(&read(&files.trusted_ca)).unwrap()).unwrap();
+    let chain = vec![CertificateDer::from_pem_slice(&read(&files.cert)).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(&read(&files.key)).unwrap();
+    let provider = std::sync::Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)
+        .unwrap();
+    let stream = tokio::net::TcpStream::connect(url.bind_address()).await.unwrap();
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    let stream = TlsConnector::from(std::sync::Arc::new(config)).connect(name, stream).await.unwrap();
+    stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
+}
+
+#[test]
+fn a_renewed_certificate_is_shown_without_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let ours = Authority::new(dir.path(), "ours");
+    let (server, client) = (ours.issue("server"), ours.issue("client"));
+    let cluster = Cluster::start(1, |config| {
+        with_tls(&mut config.listen_client_urls);
+        config.client_tls = server.clone();
+    });
+    cluster.block_on(async |cluster| {
+        let url = &cluster.config(0).listen_client_urls[0];
+        let before = shown(url, &client).await;
+        assert_eq!(shown(url, &client).await, before);
+        ours.issue("server");
+        assert_ne!(shown(url, &client).await, before);
+    });
+}
