@@ -3,7 +3,8 @@
 //! ```text
 //!  host namespace [10.213.0.2/24 eth0] ══ veth ══ [10.213.0.1/24] outside namespace
 //! ```
-//! The outside is a namespace as well: hosts of concurrent runs may have equal addresses.
+//! The outside is a namespace as well: hosts of concurrent runs may have equal addresses. Hosts that shall meet each other
+//! stand on a [`super::Network`] instead, whose bridge is their outside.
 
 use std::fs::File;
 use std::net::Ipv4Addr;
@@ -18,7 +19,16 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 /// Removed, with all it holds, when dropped.
 pub struct Host {
     name: String,
-    outside: String,
+    outside: Outside,
+    address: Ipv4Addr,
+}
+
+/// The other end of the cable.
+enum Outside {
+    /// A namespace of this host's own.
+    Own(String),
+    /// The namespace of a network's bridge, which outlives the host.
+    Bridge(String),
 }
 
 impl Host {
@@ -30,8 +40,9 @@ impl Host {
     pub fn create() -> Result<Self> {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("balsa-{}-{number}", std::process::id());
-        let host = Self { outside: format!("{name}-out"), name };
-        let (inside, outside) = (&host.name, &host.outside);
+        let outside = format!("{name}-out");
+        let host = Self { outside: Outside::Own(outside.clone()), name, address: Self::ADDRESS };
+        let inside = &host.name;
         let (address, gateway) = (format!("{}/24", Self::ADDRESS), format!("{}/24", Self::GATEWAY));
         for line in [
             format!("netns add {inside}"),
@@ -48,6 +59,39 @@ impl Host {
             ip(&line)?;
         }
         Ok(host)
+    }
+
+    /// A host on a network; `name` is the namespace's.
+    pub(super) fn on_bridge(name: String, bridge: &str, address: Ipv4Addr) -> Result<Self> {
+        let port = format!("p{}", address.octets()[3]);
+        let host = Self { name, outside: Outside::Bridge(bridge.to_owned()), address };
+        let inside = &host.name;
+        for line in [
+            format!("netns add {inside}"),
+            format!("-n {inside} link add eth0 type veth peer name {port} netns {bridge}"),
+            format!("-n {bridge} link set {port} master br0"),
+            format!("-n {inside} addr add {address}/24 dev eth0"),
+            format!("-n {inside} link set lo up"),
+            format!("-n {inside} link set eth0 up"),
+            format!("-n {bridge} link set {port} up"),
+        ] {
+            ip(&line)?;
+        }
+        Ok(host)
+    }
+
+    /// Takes over a host that an earlier process made and left behind.
+    pub(super) fn adopt(name: String, bridge: &str, address: Ipv4Addr) -> Self {
+        Self { name, outside: Outside::Bridge(bridge.to_owned()), address }
+    }
+
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// The namespace, as `ip netns` calls it.
+    pub fn namespace(&self) -> &str {
+        &self.name
     }
 
     /// A command that will run on this host.
@@ -70,29 +114,36 @@ impl Host {
 
     /// A command that will run in the world outside, whose only neighbour is the host.
     pub fn outside_command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        in_namespace(&self.outside, program)
+        let (Outside::Own(outside) | Outside::Bridge(outside)) = &self.outside;
+        in_namespace(outside, program)
     }
 }
 
 impl Drop for Host {
     fn drop(&mut self) {
-        for name in [&self.name, &self.outside] {
-            if let Err(error) = ip(&format!("netns del {name}")) {
-                eprintln!("left behind: {error:#}");
-            }
+        remove(&self.name);
+        if let Outside::Own(outside) = &self.outside {
+            remove(outside);
         }
+    }
+}
+
+/// Deletes a namespace, with all addresses, rules and cables in it.
+pub(super) fn remove(namespace: &str) {
+    if let Err(error) = ip(&format!("netns del {namespace}")) {
+        eprintln!("left behind: {error:#}");
     }
 }
 
 /// `nsenter` and not `ip netns exec`: the latter makes a new mount namespace each time, and mounts made by one
 /// process of the host must be seen by the next.
-fn in_namespace(name: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
+pub(super) fn in_namespace(name: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new("nsenter");
     command.arg(format!("--net=/run/netns/{name}")).arg("--").arg(program);
     command
 }
 
-fn ip(line: &str) -> Result<()> {
+pub(super) fn ip(line: &str) -> Result<()> {
     let output = Command::new("ip").args(line.split(' ')).output().context("run ip (package iproute2)")?;
     if !output.status.success() {
         bail!("ip {line}: {}", String::from_utf8_lossy(&output.stderr).trim());

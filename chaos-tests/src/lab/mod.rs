@@ -2,16 +2,26 @@
 //!
 //! A [`Host`] is a network namespace with an address, joined to an outside world that is a namespace too, so that
 //! nothing of a test touches the machine's own network. A [`Process`] runs on a host, logs into a file, and dies with its
-//! owner. A [`Cluster`] is `balsa up` on a host, with kubectl beside it.
+//! owner. A [`Cluster`] is `balsa up` on a host, with kubectl beside it. A [`StoreCluster`] is a store of several members,
+//! each on a host of a [`Network`], with a [`Gateway`] for clients.
 
 pub mod cluster;
+pub mod gateway;
 pub mod host;
+pub mod member;
+pub mod network;
 pub mod process;
+pub mod store_cluster;
+pub mod sweep;
 pub mod wait;
 
 pub use cluster::Cluster;
+pub use gateway::Gateway;
 pub use host::Host;
+pub use member::{Condition, Member};
+pub use network::Network;
 pub use process::Process;
+pub use store_cluster::{Setup, StoreCluster, Target};
 pub use wait::eventually;
 
 use std::path::PathBuf;

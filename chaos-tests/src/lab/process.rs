@@ -81,6 +81,11 @@ impl Process {
         kill(Pid::from_raw(pid), signal).with_context(|| format!("send {signal} to {pid}"))
     }
 
+    /// Its status, if it has ended.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
     /// SIGKILL: nothing of the process runs any more when this returns.
     pub fn kill_nine(&mut self) -> Result<()> {
         self.child.kill().context("send SIGKILL")?;

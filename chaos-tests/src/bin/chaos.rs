@@ -1,0 +1,193 @@
+//! `./dev chaos`: runs scenarios against a store, judges what was seen, and says so in its exit code.
+//!
+//! 0: every property holds. 1: one is violated. 2: undecided, or the run itself failed.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use balsa_chaos_tests::history::History;
+use balsa_chaos_tests::lab::Target;
+use balsa_chaos_tests::report::verdict::Demands;
+use balsa_chaos_tests::report::{self, Verdict};
+use balsa_chaos_tests::scenario::run::{INTERRUPTED, Options, run, version};
+use balsa_chaos_tests::scenario::{Scenario, duration, find, library};
+use clap::{Parser, Subcommand, ValueEnum};
+
+#[derive(Parser)]
+#[command(name = "chaos", about = "Breaks a store on purpose, with a verdict")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run scenarios on hosts of network namespaces (needs root)
+    Lab(Lab),
+    /// The scenarios of the library
+    List,
+    /// Judge the history of an old run again
+    Check {
+        /// Folder of the run
+        folder: PathBuf,
+    },
+}
+
+#[derive(clap::Args)]
+struct Lab {
+    /// Files, or names from `chaos list`
+    #[arg(required = true)]
+    scenarios: Vec<String>,
+    #[arg(long, value_enum, default_value_t = Kind::Balsa)]
+    target: Kind,
+    /// The stock etcd of --target etcd
+    #[arg(long, default_value = "etcd")]
+    etcd_binary: PathBuf,
+    /// Of all random choices; taken from the clock if not given
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Length of a run instead of the scenario's own, such as 60s
+    #[arg(long, value_parser = duration::parse)]
+    time: Option<Duration>,
+    /// Run each scenario this many times, with a new seed each time
+    #[arg(long, default_value_t = 1)]
+    runs: u64,
+    /// Folder for the folders of runs
+    #[arg(long, default_value = "chaos-runs")]
+    out: PathBuf,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    Balsa,
+    Etcd,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().verb {
+        Verb::Lab(lab) => run_all(&lab),
+        Verb::List => list(),
+        Verb::Check { folder } => check(&folder),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("chaos: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The worst exit code of all runs: a violation is worse than a doubt.
+fn run_all(lab: &Lab) -> Result<u8> {
+    watch_for_interruption()?;
+    let first_seed = match lab.seed {
+        Some(seed) => seed,
+        None => seed_from_clock()?,
+    };
+    let mut codes = Vec::new();
+    for name in &lab.scenarios {
+        let text = find(name)?;
+        let scenario = Scenario::parse(&text).with_context(|| name.clone())?;
+        for turn in 0..lab.runs {
+            if !INTERRUPTED.load(Ordering::Relaxed) {
+                codes.push(run_one(lab, &scenario, &text, first_seed + turn)?);
+            }
+        }
+    }
+    Ok([1, 2].into_iter().find(|code| codes.contains(code)).unwrap_or(0))
+}
+
+fn run_one(lab: &Lab, scenario: &Scenario, text: &str, seed: u64) -> Result<u8> {
+    let folder = report::make_folder(&lab.out, &scenario.name, seed)?;
+    let target = match lab.target {
+        Kind::Balsa => Target::Balsa,
+        Kind::Etcd => Target::Etcd(lab.etcd_binary.clone()),
+    };
+    println!("{}: {}", scenario.name, scenario.about.trim());
+    println!("seed {seed}, folder {}", folder.display());
+    let facts = serde_json::json!({
+        "scenario": scenario.name,
+        "seed": seed,
+        "target": version(&target)?,
+        "harness": env!("CARGO_PKG_VERSION"),
+    });
+    report::write_facts(&folder, text, &facts)?;
+    let options = Options {
+        target,
+        seed,
+        duration: lab.time,
+        folder: folder.clone(),
+        progress: |line| eprintln!("  {line}"),
+    };
+    let history = run(scenario, &options)?;
+    let verdict = judge(scenario, &history);
+    report::write_verdict(&folder, &verdict)?;
+    println!("{}", verdict.text());
+    if verdict.exit_code() != 0 {
+        let flag = if lab.target == Kind::Etcd { " --target etcd" } else { "" };
+        println!(
+            "AGAIN ./dev chaos lab {} --seed {seed}{flag}\nJUDGE ./dev chaos check {}",
+            scenario.name,
+            folder.display()
+        );
+    }
+    Ok(verdict.exit_code())
+}
+
+fn judge(scenario: &Scenario, history: &History) -> Verdict {
+    let demands = Demands {
+        properties: scenario.properties.clone(),
+        writes_resume_within: scenario.writes_resume_within,
+    };
+    Verdict::judge(history, &demands)
+}
+
+fn check(folder: &std::path::Path) -> Result<u8> {
+    let text = std::fs::read_to_string(folder.join("scenario.yaml"))
+        .with_context(|| format!("{} is not the folder of a run", folder.display()))?;
+    let history = History::load(&folder.join("history.jsonl"))?;
+    let verdict = judge(&Scenario::parse(&text)?, &history);
+    report::write_verdict(folder, &verdict)?;
+    println!("{}", verdict.text());
+    Ok(verdict.exit_code())
+}
+
+fn list() -> Result<u8> {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(library())
+        .context("list the library")?
+        .map(|entry| Ok(entry.context("list the library")?.path()))
+        .collect::<Result<_>>()?;
+    paths.sort();
+    for path in paths {
+        let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        let scenario = Scenario::parse(&text).with_context(|| path.display().to_string())?;
+        println!("{:<24} {:>4} s  {}", scenario.name, scenario.duration.as_secs(), scenario.about.trim());
+    }
+    Ok(0)
+}
+
+/// The first Ctrl-C ends the run and heals; whoever cannot wait presses it again.
+fn watch_for_interruption() -> Result<()> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")?;
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            while tokio::signal::ctrl_c().await.is_ok() {
+                if INTERRUPTED.swap(true, Ordering::Relaxed) {
+                    std::process::exit(130);
+                }
+                eprintln!("healing and judging what there is; Ctrl-C again to leave at once");
+            }
+        });
+    });
+    Ok(())
+}
+
+fn seed_from_clock() -> Result<u64> {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).context("read the clock")?;
+    Ok(now.as_secs())
+}

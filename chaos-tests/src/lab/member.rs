@@ -1,0 +1,225 @@
+//! One member of a store: a host, a data folder, and the process that runs there or not.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
+
+use super::{Host, Process, Target, binary};
+use crate::disk::{ForgetfulDisk, Metadata};
+
+const CLIENT_PORT: u16 = 2379;
+const PEER_PORT: u16 = 2380;
+
+/// How a member's process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    Stopped,
+    Running,
+    Paused,
+}
+
+pub struct Member {
+    // Before disk and host: a process dies before the ground under it goes.
+    process: Option<Process>,
+    paused: bool,
+    disk: Option<ForgetfulDisk>,
+    host: Host,
+    name: String,
+    data_dir: PathBuf,
+    log: PathBuf,
+    /// Set for the process at its next start.
+    environment: Vec<(String, String)>,
+    initial_cluster: String,
+    target: Target,
+}
+
+/// What all members of a cluster are started with.
+pub struct Plan<'a> {
+    pub target: &'a Target,
+    pub initial_cluster: &'a str,
+    /// Data folders go below it.
+    pub data: &'a Path,
+    pub logs: &'a Path,
+    /// Each member's data is on a disk of its own that forgets what was not synced.
+    pub forgetful: Option<Metadata>,
+}
+
+impl Member {
+    pub fn new(name: String, host: Host, plan: &Plan) -> Result<Self> {
+        let place = plan.data.join(&name);
+        let disk = plan.forgetful.map(|metadata| ForgetfulDisk::mount(&place, metadata)).transpose()?;
+        Ok(Self {
+            process: None,
+            paused: false,
+            disk,
+            data_dir: place.join("data"),
+            log: plan.logs.join(format!("{name}.log")),
+            host,
+            name,
+            environment: Vec::new(),
+            initial_cluster: plan.initial_cluster.to_owned(),
+            target: plan.target.clone(),
+        })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    pub fn address(&self) -> Ipv4Addr {
+        self.host.address()
+    }
+
+    pub fn client_url(&self) -> String {
+        format!("http://{}:{CLIENT_PORT}", self.address())
+    }
+
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// The disk that forgets, if this cluster has such.
+    pub fn disk(&mut self) -> Result<&mut ForgetfulDisk> {
+        let name = &self.name;
+        self.disk.as_mut().with_context(|| {
+            format!("{name} has no disk that could do this: the scenario must say `disk: forgetful`")
+        })
+    }
+
+    pub fn process(&self) -> Option<&Process> {
+        self.process.as_ref()
+    }
+
+    pub fn condition(&self) -> Condition {
+        match (&self.process, self.paused) {
+            (None, _) => Condition::Stopped,
+            (Some(_), false) => Condition::Running,
+            (Some(_), true) => Condition::Paused,
+        }
+    }
+
+    /// Starts the process; whether it serves is for the caller to find out.
+    pub fn start(&mut self) -> Result<()> {
+        ensure!(self.process.is_none(), "{} runs already", self.name);
+        let mut command = self.command()?;
+        self.process = Some(Process::start(&mut command, &self.log)?);
+        self.paused = false;
+        Ok(())
+    }
+
+    /// SIGKILL. A paused process dies of it as well.
+    pub fn kill(&mut self) -> Result<()> {
+        let mut process = self.process.take().with_context(|| format!("{} does not run", self.name))?;
+        self.paused = false;
+        process.kill_nine()
+    }
+
+    /// SIGTERM, and waits.
+    pub fn stop(&mut self) -> Result<()> {
+        self.resume()?;
+        let mut process = self.process.take().with_context(|| format!("{} does not run", self.name))?;
+        process.stop().map(drop)
+    }
+
+    pub fn pause(&mut self) -> Result<()> {
+        self.signal(Signal::SIGSTOP)?;
+        self.paused = true;
+        Ok(())
+    }
+
+    /// Continues a paused process; nothing to do for one that runs.
+    pub fn resume(&mut self) -> Result<()> {
+        if self.paused {
+            self.signal(Signal::SIGCONT)?;
+            self.paused = false;
+        }
+        Ok(())
+    }
+
+    /// Holds the offset of this member's wall clock, if the cluster can fake it.
+    pub fn clock_file(&self) -> PathBuf {
+        self.log.with_extension("clock")
+    }
+
+    /// From the next start on the wall clock is the machine's plus what the clock file says.
+    pub fn fake_clock(&mut self) -> Result<()> {
+        let file = self.clock_file();
+        std::fs::write(&file, clock_offset(0)).with_context(|| format!("write {}", file.display()))?;
+        let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        self.environment = vec![
+            variable("LD_PRELOAD", &libfaketime()?.to_string_lossy()),
+            variable("FAKETIME_TIMESTAMP_FILE", &file.to_string_lossy()),
+            variable("FAKETIME_NO_CACHE", "1"),
+            variable("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        ];
+        Ok(())
+    }
+
+    /// Whether the process ended by itself, which no fault asked for; with its status and last lines.
+    pub fn died(&mut self) -> Option<String> {
+        let status = self.process.as_mut()?.ended()?;
+        let process = self.process.take()?;
+        Some(format!(
+            "{} ended by itself with {status}; its last lines:\n{}",
+            self.name,
+            process.log_tail(12)
+        ))
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        self.process.as_ref().with_context(|| format!("{} does not run", self.name))?.signal(signal)
+    }
+
+    fn command(&self) -> Result<Command> {
+        let program = match &self.target {
+            Target::Balsa => binary("balsa")?,
+            Target::Etcd(path) => path.clone(),
+        };
+        let mut command = self.host.command(program);
+        if matches!(self.target, Target::Balsa) {
+            command.arg("store");
+        }
+        let (client, peer) = (self.client_url(), peer_url(self.address()));
+        command.args([
+            "--name",
+            &self.name,
+            "--listen-client-urls",
+            &client,
+            "--advertise-client-urls",
+            &client,
+        ]);
+        command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
+        command.args(["--initial-cluster", &self.initial_cluster]);
+        command.arg("--data-dir").arg(&self.data_dir);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        Ok(command)
+    }
+}
+
+pub fn peer_url(address: Ipv4Addr) -> String {
+    format!("http://{address}:{PEER_PORT}")
+}
+
+/// As libfaketime reads it.
+pub fn clock_offset(seconds: i64) -> String {
+    format!("{seconds:+}s\n")
+}
+
+fn libfaketime() -> Result<PathBuf> {
+    let folders = std::fs::read_dir("/usr/lib").context("list /usr/lib")?;
+    folders
+        .filter_map(|entry| Some(entry.ok()?.path().join("faketime/libfaketimeMT.so.1")))
+        .find(|path| path.exists())
+        .context("libfaketime is not there: install the package libfaketime")
+}

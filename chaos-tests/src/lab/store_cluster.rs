@@ -1,0 +1,166 @@
+//! A store of real processes, one per host, and the lab's way to them.
+//!
+//! Everything that a fault changes belongs to it: rules live in its namespaces, pauses in its processes, disks in its
+//! mounts. So dropping it, also while a panic unwinds, undoes every fault.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use balsa_proto::etcd::etcdserverpb::kv_client::KvClient;
+use balsa_proto::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
+use balsa_proto::etcd::etcdserverpb::{StatusRequest, StatusResponse};
+
+use super::member::{Condition, Member, Plan, peer_url};
+use super::{Gateway, Host, Network, eventually, sweep};
+use crate::disk::Metadata;
+use crate::workloads::client::{MemberEndpoint, connect};
+use crate::workloads::wire;
+
+/// For one answer to the lab's own questions.
+const ASK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What the members run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    Balsa,
+    /// A stock etcd's binary.
+    Etcd(PathBuf),
+}
+
+/// How a cluster is to be.
+pub struct Setup<'a> {
+    pub members: u8,
+    pub target: &'a Target,
+    /// Members store below it.
+    pub data: &'a Path,
+    /// And log below it.
+    pub logs: &'a Path,
+    pub forgetful: Option<Metadata>,
+    /// Members ask a clock that a fault can set.
+    pub fake_clocks: bool,
+}
+
+pub struct StoreCluster {
+    // Dropped in this order: clients, members with their hosts, then the bridge.
+    gateway: Gateway,
+    members: Vec<Member>,
+    clients: Host,
+    target: Target,
+    network: Network,
+}
+
+impl StoreCluster {
+    /// Makes hosts and starts members. They may not serve yet.
+    pub fn start(setup: &Setup) -> Result<Self> {
+        sweep::sweep()?;
+        let network = Network::create()?;
+        let clients = network.clients_host()?;
+        let gateway = Gateway::on(&clients)?;
+        let target = setup.target.clone();
+        let mut cluster = Self { gateway, members: Vec::new(), clients, target, network };
+        let initial: Vec<_> = (1..=setup.members)
+            .map(|number| format!("m{number}={}", peer_url(Network::address(number))))
+            .collect();
+        let plan = Plan {
+            target: setup.target,
+            initial_cluster: &initial.join(","),
+            data: setup.data,
+            logs: setup.logs,
+            forgetful: setup.forgetful,
+        };
+        for number in 1..=setup.members {
+            let name = format!("m{number}");
+            let host = cluster.network.host(&name, number)?;
+            let mut member = Member::new(name, host, &plan)?;
+            if setup.fake_clocks {
+                member.fake_clock()?;
+            }
+            cluster.members.push(member);
+        }
+        for member in &mut cluster.members {
+            member.start()?;
+        }
+        Ok(cluster)
+    }
+
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    pub fn member(&mut self, number: usize) -> &mut Member {
+        &mut self.members[number]
+    }
+
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    pub fn clients_host(&self) -> &Host {
+        &self.clients
+    }
+
+    pub fn endpoints(&self) -> Vec<MemberEndpoint> {
+        let endpoint =
+            |member: &Member| MemberEndpoint { name: member.name().to_owned(), url: member.client_url() };
+        self.members.iter().map(endpoint).collect()
+    }
+
+    /// Waits until every member answers a linearizable read.
+    pub fn wait_serving(&mut self, timeout: Duration) -> Result<()> {
+        for number in 0..self.members.len() {
+            let url = self.members[number].client_url();
+            let name = self.members[number].name().to_owned();
+            eventually(&format!("{name} serves"), timeout, || {
+                // A process that is gone will not serve later.
+                if let Some(died) = self.members[number].died() {
+                    return Ok(Err(died));
+                }
+                let url = url.clone();
+                self.gateway.run(async move {
+                    let mut client = KvClient::new(connect(&url, ASK_TIMEOUT).await?);
+                    let read = tokio::time::timeout(ASK_TIMEOUT, client.range(wire::get("ready", false)));
+                    read.await.context("no answer")?.map(|_| Ok(())).context("read")
+                })
+            })?
+            .map_err(|died| anyhow::anyhow!(died))?;
+        }
+        Ok(())
+    }
+
+    /// The number of the member that says of itself that it leads. During an election nobody may.
+    pub fn leader(&self, timeout: Duration) -> Result<usize> {
+        eventually("a leader", timeout, || {
+            for (number, member) in self.members.iter().enumerate() {
+                if member.condition() != Condition::Running {
+                    continue;
+                }
+                if let Ok(status) = self.status(number)
+                    && status.header.is_some_and(|header| header.member_id == status.leader)
+                {
+                    return Ok(number);
+                }
+            }
+            bail!("no running member says that it leads")
+        })
+    }
+
+    pub fn status(&self, number: usize) -> Result<StatusResponse> {
+        let url = self.members[number].client_url();
+        self.gateway.run(async move {
+            let mut client = MaintenanceClient::new(connect(&url, ASK_TIMEOUT).await?);
+            let answer = tokio::time::timeout(ASK_TIMEOUT, client.status(StatusRequest {}));
+            Ok(answer.await.context("no answer")?.context("ask for the status")?.into_inner())
+        })
+    }
+
+    /// Members that ended although nothing stopped them, and their last words.
+    pub fn deaths(&mut self) -> Vec<(usize, String)> {
+        let died = |(number, member): (usize, &mut Member)| Some((number, member.died()?));
+        self.members.iter_mut().enumerate().filter_map(died).collect()
+    }
+}

@@ -1,0 +1,77 @@
+//! How long no write is acknowledged around a fault; a violation only if a scenario sets a bound.
+//!
+//! Measured from the acknowledgement before the gap to the one after it, in the time from the fault's begin until a while
+//! after its end. Source: an availability aim of our own; etcd promises nothing but "an election timeout".
+
+use std::time::Duration;
+
+use super::Check;
+use crate::history::{FaultRecord, History, Outcome};
+
+/// After a fault's end the cluster may still be finding together.
+const LOOK_ON_US: u64 = 5_000_000;
+
+pub fn check(history: &History, bound: Option<Duration>) -> Check {
+    let mut acknowledged: Vec<u64> = history
+        .operations
+        .iter()
+        .filter(|operation| operation.request.writes() && matches!(operation.outcome, Outcome::Ok { .. }))
+        .map(|operation| operation.return_us)
+        .collect();
+    acknowledged.sort_unstable();
+    let mut check = Check::looked_at(history.faults.len());
+    for fault in &history.faults {
+        let Some(gap) = longest_gap(&acknowledged, fault) else { continue };
+        let text = format!(
+            "{} at {:.1} s: no write was acknowledged for {:.2} s",
+            fault.what,
+            fault.from_us as f64 / 1e6,
+            gap.as_secs_f64()
+        );
+        match bound {
+            Some(bound) if gap > bound => {
+                check.violated(
+                    format!("{text}, the scenario allows {:.2} s", bound.as_secs_f64()),
+                    Vec::new(),
+                );
+            }
+            _ => check.notes.push(text),
+        }
+    }
+    check
+}
+
+/// Between two acknowledgements of which one at least lies in the fault's time. None: there were none at all.
+fn longest_gap(acknowledged: &[u64], fault: &FaultRecord) -> Option<Duration> {
+    let until = fault.until_us + LOOK_ON_US;
+    acknowledged
+        .windows(2)
+        .filter(|pair| pair[1] > fault.from_us && pair[0] < until)
+        .map(|pair| Duration::from_micros(pair[1] - pair[0]))
+        .max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::*;
+    use super::*;
+
+    #[test]
+    fn the_longest_silence_around_a_fault_is_measured() {
+        let mut history = history(vec![
+            op(1, (0, 10), put("x", "a"), done(2)),
+            op(1, (20, 30), put("x", "b"), unknown()),
+            op(1, (900, 910), put("x", "c"), done(3)),
+        ]);
+        history.faults.push(FaultRecord {
+            verb: "kill".to_owned(),
+            what: "kill -9 m1".to_owned(),
+            members: vec!["m1".to_owned()],
+            from_us: 15_000,
+            until_us: 500_000,
+        });
+        let check = check(&history, Some(Duration::from_millis(800)));
+        assert!(check.violations[0].text.contains("no write was acknowledged for 0.90 s"), "{check:?}");
+        assert!(super::check(&history, Some(Duration::from_secs(1))).violations.is_empty());
+    }
+}
