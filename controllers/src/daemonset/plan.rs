@@ -15,15 +15,22 @@ use crate::action::{Action, Severity};
 use crate::claim::claim;
 use crate::limits::BURST_REPLICAS;
 use crate::object::{created_at, is_deleting, name_of};
-use crate::pod::phase;
+use crate::pod::{is_available, is_ready, is_terminated, phase};
 use crate::template::{create_pod, delete_pod};
 use crate::world::World;
 
-/// A node, how it fits, and the set's pods on it that are not on their way out, oldest first.
+/// A node, how it fits, and the set's pods on it, oldest first. A pod that is on its way out still holds the place,
+/// its ports among it: its successor comes when it is gone, or has ended.
 pub struct Post {
     pub node: String,
     pub fit: Fit,
     pub pods: Vec<Arc<Pod>>,
+}
+
+impl Post {
+    pub fn staying(&self) -> impl Iterator<Item = &Arc<Pod>> {
+        self.pods.iter().filter(|pod| !is_deleting(&pod.metadata))
+    }
 }
 
 pub fn plan(world: &World, key: &ObjectKey, now: Timestamp) -> Vec<Action> {
@@ -44,7 +51,7 @@ pub fn plan(world: &World, key: &ObjectKey, now: Timestamp) -> Vec<Action> {
     };
     let posts = posts(world, &set, &claim.owned);
     actions.extend(status::plan(&set, &posts, &hash, now));
-    let manning = man(&set, &posts, &hash);
+    let manning = man(&set, &posts, &hash, now);
     if manning.is_empty() {
         actions.extend(rollout::plan(&set, &posts, &hash, now));
         actions.extend(revision::prune(world, &set, &claim.owned, &hash));
@@ -55,7 +62,8 @@ pub fn plan(world: &World, key: &ObjectKey, now: Timestamp) -> Vec<Action> {
 
 fn posts(world: &World, set: &DaemonSet, pods: &[Arc<Pod>]) -> Vec<Post> {
     let mut by_node: BTreeMap<&str, Vec<Arc<Pod>>> = BTreeMap::new();
-    for pod in pods.iter().filter(|pod| !is_deleting(&pod.metadata)) {
+    let is_gone = |pod: &Pod| is_deleting(&pod.metadata) && is_terminated(pod);
+    for pod in pods.iter().filter(|pod| !is_gone(pod)) {
         if let Some(node) = node_of(pod) {
             by_node.entry(node).or_default().push(pod.clone());
         }
@@ -71,32 +79,54 @@ fn posts(world: &World, set: &DaemonSet, pods: &[Arc<Pod>]) -> Vec<Post> {
     nodes.iter().map(post).collect()
 }
 
-/// Creates what is missing, deletes what is too much or has failed.
-fn man(set: &DaemonSet, posts: &[Post], hash: &str) -> Vec<Action> {
+/// Creates what is missing, deletes what is too much or has ended.
+fn man(set: &DaemonSet, posts: &[Post], hash: &str, now: Timestamp) -> Vec<Action> {
     let mut actions = Vec::new();
     let mut creates = Vec::new();
     for post in posts {
-        let (failed, alive): (Vec<_>, Vec<_>) = post.pods.iter().partition(|pod| phase(pod) == "Failed");
-        for pod in failed {
-            let message = format!(
-                "Found failed daemon pod {} on node {}, will try to kill it",
-                display(pod),
-                post.node
-            );
-            actions.push(Action::note(set, Severity::Warning, "FailedDaemonPod", message));
-            actions.push(delete_pod(set, pod));
-        }
         match post.fit {
             Fit::Runs if post.pods.is_empty() => creates.push(create(set, &post.node, hash)),
-            Fit::Runs | Fit::Keeps => actions.extend(alive.iter().skip(1).map(|pod| delete_pod(set, pod))),
-            Fit::Refuses => actions.extend(alive.iter().map(|pod| delete_pod(set, pod))),
+            Fit::Runs | Fit::Keeps => {
+                let (ended, running): (Vec<_>, Vec<_>) = post.staying().partition(|pod| is_terminated(pod));
+                actions.extend(ended.into_iter().flat_map(|pod| clear(set, pod, &post.node)));
+                let surplus = surplus(set, &running, hash, now);
+                actions.extend(surplus.into_iter().map(|pod| delete_pod(set, pod)));
+            }
+            Fit::Refuses => actions.extend(post.staying().map(|pod| delete_pod(set, pod))),
         }
     }
     actions.extend(creates.into_iter().take(BURST_REPLICAS));
     actions
 }
 
-fn create(set: &DaemonSet, node: &str, hash: &str) -> Action {
+/// Daemons never end: one that did makes way for another.
+fn clear(set: &DaemonSet, pod: &Pod, node: &str) -> [Action; 2] {
+    let (severity, reason, word, verb) = match phase(pod) {
+        "Failed" => (Severity::Warning, "FailedDaemonPod", "failed", "kill"),
+        _ => (Severity::Normal, "SucceededDaemonPod", "succeeded", "delete"),
+    };
+    let message = format!("Found {word} daemon pod {} on node {node}, will try to {verb} it", display(pod));
+    [Action::note(set, severity, reason, message), delete_pod(set, pod)]
+}
+
+/// All but the oldest. With surge an old and a new pod may be there together while the old one is ready and the new
+/// one not yet available.
+fn surplus<'p>(set: &DaemonSet, pods: &[&'p Arc<Pod>], hash: &str, now: Timestamp) -> Vec<&'p Arc<Pod>> {
+    if !rollout::allows_surge(set) {
+        return pods.iter().skip(1).copied().collect();
+    }
+    let (new, old): (Vec<&Arc<Pod>>, Vec<_>) =
+        pods.iter().copied().partition(|pod| rollout::is_current(pod, hash));
+    let mut surplus: Vec<_> = new.iter().skip(1).chain(old.iter().skip(1)).copied().collect();
+    if let (Some(new), Some(old)) = (new.first(), old.first())
+        && (!is_ready(old) || is_available(new, rollout::min_ready_seconds(set), now))
+    {
+        surplus.push(old);
+    }
+    surplus
+}
+
+pub fn create(set: &DaemonSet, node: &str, hash: &str) -> Action {
     let mut pod = pod_for(set, Some(node));
     let labels = pod.metadata.labels.get_or_insert_default();
     labels.insert(HASH.to_owned(), hash.to_owned());
