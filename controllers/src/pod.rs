@@ -5,7 +5,9 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodCondition};
 
-use crate::object::{is_deleting, plus_seconds};
+use crate::object::{api_time, is_deleting, plus_seconds};
+
+const DISRUPTION_TARGET: &str = "DisruptionTarget";
 
 pub fn phase(pod: &Pod) -> &str {
     pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Pending")
@@ -48,6 +50,30 @@ pub fn is_available(pod: &Pod, min_ready_seconds: i32, now: Timestamp) -> bool {
 /// When a pod that is ready now becomes available.
 pub fn available_at(pod: &Pod, min_ready_seconds: i32) -> Option<Timestamp> {
     Some(plus_seconds(ready_since(pod)?, i64::from(min_ready_seconds)))
+}
+
+/// The pod with the condition that tells its owner that it is taken away for no fault of its own (KEP-3329); a pod
+/// that had not ended has failed when nobody can stop it any more.
+pub fn disrupted(pod: &Pod, reason: &str, message: &str, fails: bool, now: Timestamp) -> Pod {
+    let mut pod = pod.clone();
+    let was_over = is_terminated(&pod);
+    let generation = pod.metadata.generation;
+    let status = pod.status.get_or_insert_default();
+    if fails && !was_over {
+        status.phase = Some("Failed".to_owned());
+    }
+    let conditions = status.conditions.get_or_insert_default();
+    conditions.retain(|condition| condition.type_ != DISRUPTION_TARGET);
+    conditions.push(PodCondition {
+        type_: DISRUPTION_TARGET.to_owned(),
+        status: "True".to_owned(),
+        reason: Some(reason.to_owned()),
+        message: Some(message.to_owned()),
+        last_transition_time: Some(api_time(now)),
+        observed_generation: generation,
+        ..PodCondition::default()
+    });
+    pod
 }
 
 pub fn restarts(pod: &Pod) -> i32 {

@@ -65,7 +65,7 @@ fn labels(service: &Service) -> BTreeMap<String, String> {
     labels
 }
 
-/// One subset for each set of ports, addresses ordered by pod name.
+/// One subset for each set of ports; addresses in the order of their text, as stock sorts them.
 fn subsets(world: &World, service: &Service) -> Vec<EndpointSubset> {
     let mut groups: BTreeMap<Vec<ResolvedPort>, EndpointSubset> = BTreeMap::new();
     for pod in selected_pods(world, service) {
@@ -82,7 +82,14 @@ fn subsets(world: &World, service: &Service) -> Vec<EndpointSubset> {
             if everyone || is_ready(&pod) { &mut subset.addresses } else { &mut subset.not_ready_addresses };
         list.get_or_insert_default().push(address(service, &pod));
     }
-    groups.into_iter().map(|(ports, subset)| EndpointSubset { ports: listed(&ports), ..subset }).collect()
+    groups.into_iter().map(|(ports, subset)| finished(&ports, subset)).collect()
+}
+
+fn finished(ports: &[ResolvedPort], mut subset: EndpointSubset) -> EndpointSubset {
+    for list in [&mut subset.addresses, &mut subset.not_ready_addresses].into_iter().flatten() {
+        list.sort_by(|one, other| one.ip.cmp(&other.ip));
+    }
+    EndpointSubset { ports: listed(ports), ..subset }
 }
 
 fn address(service: &Service, pod: &Pod) -> EndpointAddress {

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use crate::action::{Action, Deletion, LookUp, Target};
 use crate::object::{created_at, is_deleting, name_of, plus_seconds, time_until};
-use crate::pod::{is_terminated, node_name};
+use crate::pod::{disrupted, is_terminated, node_name};
 use crate::world::World;
 
 /// A node that is missed may only be late, or come back: its pods wait this long (stock: quarantineTime).
@@ -26,7 +26,11 @@ pub fn plan(world: &World, _: &ObjectKey, now: Timestamp) -> Vec<Action> {
             Some(finding) => match time_until(plus_seconds(finding.at, NODE_MISSED_SECONDS), now) {
                 Some(after) => actions.push(Action::LookAgain { after }),
                 None if finding.exists => actions.push(Action::LookUp(LookUp::Node { name: node })),
-                None => doomed.extend(pods.iter().filter(|pod| node_name(pod) == node).cloned()),
+                None => {
+                    let orphans = pods.iter().filter(|pod| node_name(pod) == node);
+                    actions.extend(orphans.clone().map(|pod| lost(pod, now)));
+                    doomed.extend(orphans.cloned());
+                }
             },
         }
     }
@@ -52,6 +56,12 @@ fn terminated_surplus(pods: &[Arc<Pod>], threshold: usize) -> Vec<Arc<Pod>> {
 fn missed_nodes(world: &World, pods: &[Arc<Pod>]) -> BTreeSet<String> {
     let nodes = pods.iter().map(|pod| node_name(pod)).filter(|node| !node.is_empty());
     nodes.filter(|node| world.nodes.get("", node).is_none()).map(str::to_owned).collect()
+}
+
+/// Told apart from pods that failed by themselves, for whoever made it.
+fn lost(pod: &Pod, now: Timestamp) -> Action {
+    let why = "PodGC: node no longer exists";
+    Action::update_status(disrupted(pod, "DeletionByPodGC", why, true, now))
 }
 
 /// Nobody is left who could stop it gracefully.

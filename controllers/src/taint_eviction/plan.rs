@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Pod, Taint, Toleration};
 
 use crate::action::{Action, Severity};
 use crate::object::{is_deleting, plus_seconds, time_until};
-use crate::pod::node_name;
+use crate::pod::{disrupted, node_name};
 use crate::taint::{NO_EXECUTE, tolerates};
 use crate::world::World;
 
@@ -24,7 +24,7 @@ pub fn plan(world: &World, key: &ObjectKey, now: Timestamp) -> Vec<Action> {
     };
     match time_until(leaves_at, now) {
         Some(after) => vec![Action::LookAgain { after }],
-        None => evict(&pod, key),
+        None => evict(&pod, key, now),
     }
 }
 
@@ -39,7 +39,12 @@ fn leaves_at(taint: &Taint, tolerations: &[Toleration], now: Timestamp) -> Optio
     Some(plus_seconds(since, seconds.max(0)))
 }
 
-fn evict(pod: &Pod, key: &ObjectKey) -> Vec<Action> {
+fn evict(pod: &Pod, key: &ObjectKey, now: Timestamp) -> Vec<Action> {
+    let why = "Taint manager: deleting due to NoExecute taint";
     let message = format!("Marking for deletion Pod {key}");
-    vec![Action::note(pod, Severity::Normal, "TaintManagerEviction", message), Action::delete(pod)]
+    vec![
+        Action::note(pod, Severity::Normal, "TaintManagerEviction", message),
+        Action::update_status(disrupted(pod, "DeletionByTaintManager", why, false, now)),
+        Action::delete(pod),
+    ]
 }
