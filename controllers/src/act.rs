@@ -32,6 +32,15 @@ pub struct Actor {
     recorder: Recorder,
 }
 
+/// What events name as their source: in stock that is not always the controller's name.
+fn event_source(controller: &'static str) -> &'static str {
+    match controller {
+        "node-lifecycle-controller" => "node-controller",
+        "node-ipam-controller" => "cidrAllocator",
+        name => name,
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct Outcome {
     pub look_again: Option<Duration>,
@@ -79,6 +88,11 @@ enum Awaited {
 impl Actor {
     pub fn new(client: Client, world: Arc<World>, recorder: Recorder) -> Self {
         Self { client, world, recorder }
+    }
+
+    /// The same, with events in the name of a controller.
+    pub fn of(&self, controller: &'static str) -> Self {
+        Self { recorder: self.recorder.of(event_source(controller)), ..self.clone() }
     }
 
     /// Runs the actions. After an error the rest is not run, but what was written is still waited for.

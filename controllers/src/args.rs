@@ -2,6 +2,7 @@
 //!
 //! Only flags that act are here; any other is refused by the parser.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,8 +12,13 @@ use ipnet::IpNet;
 
 use crate::driver::Controller;
 use crate::error::Error;
+use crate::health::HealthConfig;
 use crate::run::{self, LeaderElection};
 use crate::settings::Settings;
+
+/// Where kube-controller-manager and kube-scheduler answer health checks.
+pub const CONTROLLERS_PORT: u16 = 10257;
+pub const SCHEDULER_PORT: u16 = 10259;
 
 #[derive(Args, Clone, Debug)]
 pub struct ControllersArgs {
@@ -22,6 +28,8 @@ pub struct ControllersArgs {
     /// Names to run: `*` is all, `name` that one, `-name` all but it
     #[arg(long, value_delimiter = ',', default_value = "*", allow_hyphen_values = true)]
     pub controllers: Vec<String>,
+    #[command(flatten)]
+    pub health: HealthArgs,
     #[command(flatten)]
     pub election: ElectionArgs,
     /// Name of the lease of the leader
@@ -72,6 +80,17 @@ pub struct ControllersArgs {
     pub concurrent_namespace_syncs: usize,
 }
 
+/// Flags of the health port that both components share.
+#[derive(Args, Clone, Debug)]
+pub struct HealthArgs {
+    /// Address to answer /healthz, /livez and /readyz on
+    #[arg(long, default_value = "0.0.0.0")]
+    pub bind_address: IpAddr,
+    /// Port to answer them on, over TLS; 0 for none. kube-controller-manager's is 10257, kube-scheduler's 10259
+    #[arg(long)]
+    pub secure_port: Option<u16>,
+}
+
 /// Flags of the leader election that both components share.
 #[derive(Args, Clone, Debug)]
 pub struct ElectionArgs {
@@ -90,6 +109,8 @@ pub struct SchedulerArgs {
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     #[command(flatten)]
+    pub health: HealthArgs,
+    #[command(flatten)]
     pub election: ElectionArgs,
     /// Name of the lease of the leader
     #[arg(long, default_value = "kube-scheduler")]
@@ -102,6 +123,7 @@ pub struct ControllersConfig {
     pub client: ClientConfig,
     pub settings: Settings,
     pub controllers: Vec<Controller>,
+    pub health: HealthConfig,
     /// Works at once, and alone, when unset.
     pub leader_election: Option<LeaderElection>,
 }
@@ -112,6 +134,7 @@ pub struct SchedulerConfig {
     pub client: ClientConfig,
     /// Pods with this `spec.schedulerName` are ours.
     pub scheduler_name: String,
+    pub health: HealthConfig,
     pub leader_election: Option<LeaderElection>,
 }
 
@@ -121,6 +144,7 @@ impl ControllersArgs {
             client: client_config(self.kubeconfig.as_ref(), "kube-controller-manager")?,
             settings: self.settings()?,
             controllers: self.selected_controllers()?,
+            health: self.health.config(CONTROLLERS_PORT),
             leader_election: self.election.config(&self.leader_elect_resource_name),
         })
     }
@@ -190,8 +214,15 @@ impl SchedulerArgs {
         Ok(SchedulerConfig {
             client: client_config(self.kubeconfig.as_ref(), "kube-scheduler")?,
             scheduler_name: "default-scheduler".to_owned(),
+            health: self.health.config(SCHEDULER_PORT),
             leader_election: self.election.config(&self.leader_elect_resource_name),
         })
+    }
+}
+
+impl HealthArgs {
+    fn config(&self, usual_port: u16) -> HealthConfig {
+        HealthConfig { address: self.bind_address, port: self.secure_port.unwrap_or(usual_port) }
     }
 }
 

@@ -67,7 +67,8 @@ impl Driver {
         let mut workers = JoinSet::new();
         for lane in &self.lanes {
             for _ in 0..lane.controller.workers {
-                workers.spawn(worker(lane.clone(), self.world.clone(), actor.clone(), shutdown.clone()));
+                let actor = actor.of(lane.controller.name);
+                workers.spawn(worker(lane.clone(), self.world.clone(), actor, shutdown.clone()));
             }
         }
         while workers.join_next().await.is_some() {}

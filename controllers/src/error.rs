@@ -1,5 +1,6 @@
 //! Why the controllers or the scheduler could not start or go on.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,22 @@ pub enum Error {
     MaskTooWide { cidr: ipnet::IpNet, mask: u8 },
     #[error("{flag}: \"{value}\" is not a duration such as 40s or 1m30s")]
     Duration { flag: &'static str, value: String },
+    #[error("make a certificate for the health port")]
+    OwnCertificate {
+        #[source]
+        source: rcgen::Error,
+    },
+    #[error("set up TLS for the health port")]
+    Tls {
+        #[source]
+        source: rustls::Error,
+    },
+    #[error("cannot listen on {address} for health checks: choose another --secure-port, or 0 to serve none")]
+    Listen {
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("connect to the apiserver")]
     Client {
         #[source]

@@ -13,6 +13,7 @@
 
 pub mod args;
 pub mod error;
+pub mod health;
 pub mod limits;
 pub mod run;
 pub mod settings;

@@ -29,5 +29,11 @@ pub const NAMESPACE_DELETES_IN_FLIGHT: usize = 32;
 /// Uids remembered as absent by the garbage collector (stock: 500).
 pub const ABSENT_OWNERS_REMEMBERED: usize = 4096;
 
+/// A client of the health port that has not finished its TLS handshake by then is dropped.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Wait after a connection could not be accepted.
+pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
 /// Bindings on their way to the apiserver.
 pub const BINDINGS_IN_FLIGHT: usize = 64;

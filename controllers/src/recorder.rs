@@ -22,19 +22,25 @@ use crate::remote::resource_type;
 /// Hands notes to the recorder's task.
 #[derive(Clone)]
 pub struct Recorder {
-    notes: mpsc::Sender<Note>,
+    notes: mpsc::Sender<(&'static str, Note)>,
+    component: &'static str,
 }
 
 impl Recorder {
-    /// Starts the task; `component` is the event's source.
+    /// Starts the task; `component` is the source of the events.
     pub fn start(client: Client, component: &'static str, shutdown: CancellationToken) -> Self {
         let (notes, inbox) = mpsc::channel(NOTES_QUEUED);
-        tokio::spawn(Scribe { client, component, known: HashMap::new() }.run(inbox, shutdown));
-        Self { notes }
+        tokio::spawn(Scribe { client, known: HashMap::new() }.run(inbox, shutdown));
+        Self { notes, component }
+    }
+
+    /// The same task, with events of another source.
+    pub fn of(&self, component: &'static str) -> Self {
+        Self { component, ..self.clone() }
     }
 
     pub fn record(&self, note: Note) {
-        if self.notes.try_send(note).is_err() {
+        if self.notes.try_send((self.component, note)).is_err() {
             debug!("an event was dropped: the recorder is behind");
         }
     }
@@ -42,13 +48,13 @@ impl Recorder {
 
 struct Scribe {
     client: Client,
-    component: &'static str,
     known: HashMap<Identity, Known>,
 }
 
 /// What makes two notes the same.
 #[derive(PartialEq, Eq, Hash)]
 struct Identity {
+    component: &'static str,
     kind: String,
     uid: String,
     severity: Severity,
@@ -63,21 +69,21 @@ struct Known {
 }
 
 impl Scribe {
-    async fn run(mut self, mut inbox: mpsc::Receiver<Note>, shutdown: CancellationToken) {
+    async fn run(mut self, mut inbox: mpsc::Receiver<(&'static str, Note)>, shutdown: CancellationToken) {
         loop {
             let note = tokio::select! {
                 note = inbox.recv() => note,
                 () = shutdown.cancelled() => return,
             };
-            let Some(note) = note else { return };
-            if let Err(error) = self.write(note).await {
+            let Some((component, note)) = note else { return };
+            if let Err(error) = self.write(component, note).await {
                 debug!(%error, "an event was not written");
             }
         }
     }
 
-    async fn write(&mut self, note: Note) -> Result<(), balsa_proto::client::Error> {
-        let identity = identity_of(&note);
+    async fn write(&mut self, component: &'static str, note: Note) -> Result<(), balsa_proto::client::Error> {
+        let identity = identity_of(component, &note);
         if let Some(known) = self.known.get_mut(&identity) {
             known.count += 1;
             match count_up(&self.client, known).await {
@@ -86,7 +92,7 @@ impl Scribe {
                 result => return result,
             }
         }
-        let event = self.client.create(&event(&note, self.component, Timestamp::now())).await?;
+        let event = self.client.create(&event(&note, component, Timestamp::now())).await?;
         if self.known.len() >= NOTES_REMEMBERED {
             self.known.clear();
         }
@@ -110,8 +116,9 @@ async fn count_up(client: &Client, known: &Known) -> Result<(), balsa_proto::cli
     client.patch_untyped(&ty, &event, &Patch::Merge(patch)).await.map(|_| ())
 }
 
-fn identity_of(note: &Note) -> Identity {
+fn identity_of(component: &'static str, note: &Note) -> Identity {
     Identity {
+        component,
         kind: note.regarding.kind.clone().unwrap_or_default(),
         uid: note.regarding.uid.clone().unwrap_or_default(),
         severity: note.severity,

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use balsa_proto::client::{Client, LeaseLock};
+use balsa_proto::client::{Client, ClientConfig, LeaseLock};
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Endpoints, Namespace, Node, ObjectReference, Pod, Service, ServiceAccount,
+};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use tokio::sync::{mpsc, oneshot};
@@ -13,9 +15,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::act::Actor;
+use crate::action::{Note, Severity};
 use crate::args::ControllersConfig;
 use crate::driver::{Controller, Driver};
 use crate::error::Error;
+use crate::health::{Health, HealthConfig};
 use crate::limits::CHANGES_QUEUED;
 use crate::recorder::Recorder;
 use crate::world::World;
@@ -82,6 +86,19 @@ impl LeaderElection {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         Self { namespace, name, identity: format!("{}_{}", host.trim(), uuid::Uuid::new_v4()) }
     }
+
+    /// What `kubectl get events` tells of the lease.
+    fn note(&self, what: &str) -> Note {
+        let regarding = ObjectReference {
+            api_version: Some("coordination.k8s.io/v1".to_owned()),
+            kind: Some("Lease".to_owned()),
+            namespace: Some(self.namespace.clone()),
+            name: Some(self.name.clone()),
+            ..ObjectReference::default()
+        };
+        let message = format!("{} {what}", self.identity);
+        Note { regarding, severity: Severity::Normal, reason: "LeaderElection".to_owned(), message }
+    }
 }
 
 /// Runs until `shutdown`. `ready` fires when the World is complete; with leader election the work begins when the
@@ -91,9 +108,22 @@ pub async fn run_controllers(
     ready: oneshot::Sender<()>,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    let client = Client::new(config.client.clone()).map_err(|source| Error::Client { source })?;
+    let (client, ready) = open(&config.client, config.health, ready, &shutdown).await?;
     run_with(client, config, ready, shutdown).await;
     Ok(())
+}
+
+/// What both components begin with: a client, and answers to health checks that follow `ready`.
+pub async fn open(
+    client: &ClientConfig,
+    health: HealthConfig,
+    ready: oneshot::Sender<()>,
+    shutdown: &CancellationToken,
+) -> Result<(Client, oneshot::Sender<()>), Error> {
+    let client = Client::new(client.clone()).map_err(|source| Error::Client { source })?;
+    let answers = Health::default();
+    answers.serve(health, shutdown.clone()).await?;
+    Ok((client, answers.when(ready)))
 }
 
 /// The same over a client that is there already.
@@ -113,8 +143,8 @@ pub(crate) async fn run_with(
     if feed(&client, &world, changes, &shutdown).await {
         let _ = ready.send(());
         let recorder = Recorder::start(client.clone(), "kube-controller-manager", shutdown.clone());
-        let actor = Actor::new(client.clone(), world, recorder);
-        lead(&client, config.leader_election.as_ref(), &shutdown, |leading| {
+        let actor = Actor::new(client.clone(), world, recorder.clone());
+        lead(&client, config.leader_election.as_ref(), &recorder, &shutdown, |leading| {
             let (driver, actor) = (driver.clone(), actor.clone());
             async move { driver.work(actor, leading).await }
         })
@@ -155,18 +185,23 @@ async fn feed(
 pub async fn lead<F, Fut>(
     client: &Client,
     election: Option<&LeaderElection>,
+    recorder: &Recorder,
     shutdown: &CancellationToken,
     work: F,
 ) where
     F: Fn(CancellationToken) -> Fut,
     Fut: Future<Output = ()>,
 {
-    let Some(LeaderElection { namespace, name, identity }) = election else {
-        return work(shutdown.child_token()).await;
-    };
+    let Some(election) = election else { return work(shutdown.child_token()).await };
+    let LeaderElection { namespace, name, identity } = election;
     while !shutdown.is_cancelled() {
         let lock = LeaseLock::new(client.clone(), namespace, name, identity);
-        let lost = lock.run(&work, shutdown.clone()).await;
+        let lead = |leading| {
+            recorder.record(election.note("became leader"));
+            work(leading)
+        };
+        let lost = lock.run(lead, shutdown.clone()).await;
+        recorder.record(election.note("stopped leading"));
         info!(lease = name, lost, "no longer leading");
     }
 }

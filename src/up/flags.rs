@@ -1,5 +1,7 @@
 //! The command line of each part, as it would be on a machine of its own, read by that part's own parser.
 
+use std::net::Ipv4Addr;
+
 use anyhow::{Context, Result};
 use clap::{Args, FromArgMatches};
 
@@ -58,6 +60,7 @@ pub fn apiserver(settings: &Settings) -> Result<balsa_apiserver::Config> {
 pub fn controllers(settings: &Settings) -> Result<balsa_controllers::ControllersConfig> {
     let mut line = Line::default();
     line.flag("kubeconfig", settings.layout.component_kubeconfig("kube-controller-manager").display());
+    line.flag("bind-address", Ipv4Addr::LOCALHOST);
     line.flag("leader-elect", !settings.is_alone());
     line.flag("allocate-node-cidrs", true);
     line.flag("cluster-cidr", POD_RANGE);
@@ -68,6 +71,7 @@ pub fn controllers(settings: &Settings) -> Result<balsa_controllers::Controllers
 pub fn scheduler(settings: &Settings) -> Result<balsa_controllers::SchedulerConfig> {
     let mut line = Line::default();
     line.flag("kubeconfig", settings.layout.component_kubeconfig("kube-scheduler").display());
+    line.flag("bind-address", Ipv4Addr::LOCALHOST);
     line.flag("leader-elect", !settings.is_alone());
     line.parse::<balsa_controllers::SchedulerArgs>()?.into_config().context("settings of the scheduler")
 }

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use anyhow::{Result, bail, ensure};
 
+use balsa_controllers::args::{CONTROLLERS_PORT, SCHEDULER_PORT};
+
 use super::settings::{KUBELET_PORT, Settings};
 
 /// Folders where CNI plugins are installed: Debian's packages, and everyone else.
@@ -86,6 +88,8 @@ fn ports(settings: &Settings) -> Result<()> {
         (anywhere(settings.secure_port), "the API server", "--secure-port"),
         (anywhere(KUBELET_PORT), "the node agent", "stopping what uses it"),
     ];
+    wanted.push((loopback(CONTROLLERS_PORT), "the controllers' health", "stopping what uses it"));
+    wanted.push((loopback(SCHEDULER_PORT), "the scheduler's health", "stopping what uses it"));
     if settings.etcd_servers.is_none() {
         wanted.push((loopback(settings.store_client_port), "the store", "--store-client-port"));
         wanted.push((loopback(settings.store_peer_port), "the store's peers", "--store-peer-port"));

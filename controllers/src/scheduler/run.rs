@@ -20,7 +20,7 @@ use crate::limits::{BINDINGS_IN_FLIGHT, CHANGES_QUEUED};
 use crate::object::{is_deleting, key_of, name_of, uid_of};
 use crate::pod::{is_terminated, node_name};
 use crate::recorder::Recorder;
-use crate::run::lead;
+use crate::run::{lead, open};
 use crate::settings::Settings;
 use crate::world::feed::Feeds;
 use crate::world::{Change, Delta, World};
@@ -31,7 +31,7 @@ pub async fn run_scheduler(
     ready: oneshot::Sender<()>,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    let client = Client::new(config.client.clone()).map_err(|source| Error::Client { source })?;
+    let (client, ready) = open(&config.client, config.health, ready, &shutdown).await?;
     run_with(client, config, ready, shutdown).await;
     Ok(())
 }
@@ -49,7 +49,7 @@ pub(crate) async fn run_with(
         // A standby serves by standing by.
         ready.lock().take().map(|ready| ready.send(()));
     }
-    lead(&client, config.leader_election.as_ref(), &shutdown, |leading| {
+    lead(&client, config.leader_election.as_ref(), &recorder, &shutdown, |leading| {
         let scheduler = Scheduler::new(client.clone(), recorder.clone(), config.scheduler_name.clone());
         let ready = ready.lock().take();
         scheduler.run(ready, leading)

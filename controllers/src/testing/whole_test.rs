@@ -11,6 +11,7 @@ use super::cluster::Cluster;
 use super::server::Server;
 use crate::action::Deletion;
 use crate::args::{ControllersConfig, SchedulerConfig};
+use crate::health::HealthConfig;
 use crate::run::{self, LeaderElection};
 use crate::scheduler;
 use crate::settings::Settings;
@@ -78,11 +79,13 @@ async fn start(server: &Server, shutdown: &CancellationToken) -> [tokio::task::J
         client: unused.clone(),
         settings: Settings::default(),
         controllers: run::all(),
+        health: no_health(),
         leader_election: election("controllers"),
     };
     let scheduler = SchedulerConfig {
         client: unused,
         scheduler_name: "default-scheduler".to_owned(),
+        health: no_health(),
         leader_election: election("scheduler"),
     };
     let (ready, controllers_ready) = oneshot::channel();
@@ -92,6 +95,10 @@ async fn start(server: &Server, shutdown: &CancellationToken) -> [tokio::task::J
     controllers_ready.await.expect("the controllers become ready");
     scheduler_ready.await.expect("the scheduler becomes ready");
     [controllers, scheduler]
+}
+
+fn no_health() -> HealthConfig {
+    HealthConfig { address: std::net::Ipv4Addr::LOCALHOST.into(), port: 0 }
 }
 
 fn web() -> ObjectKey {
