@@ -5,6 +5,7 @@
 //! starting and stopping, and one line per part for the person who waits.
 
 mod certificates;
+mod cluster_dns;
 mod flags;
 pub mod layout;
 mod lock;
@@ -60,6 +61,9 @@ async fn start(settings: &Settings, parts: &mut Parts, started: Instant) -> Resu
     let apiserver = flags::apiserver(settings)?;
     let ready = parts.start(Part::Apiserver, |ready, token| balsa_apiserver::run(apiserver, ready, token));
     parts.wait(ready, Part::Apiserver, &settings.server_url()).await?;
+    if !parts.is_stopping() {
+        cluster_dns::ensure(settings).await?;
+    }
 
     let controllers = flags::controllers(settings)?;
     let controllers = parts.start(Part::Controllers, |ready, token| {
