@@ -67,6 +67,10 @@ pub const GRPC_WATCH_QUEUE: usize = 64;
 pub const TUNNEL_BUFFER_BYTES: usize = 32 * 1024;
 /// Connecting to a kubelet or a proxied service.
 pub const UPSTREAM_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A component that does not say how it is by then counts as unhealthy; stock value.
+pub const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
+/// What a component may say about its health.
+pub const PROBE_BODY_BYTES: usize = 16 * 1024;
 
 const _: () = assert!(WINDOW_MIN_EVENTS < WINDOW_EVENTS && WINDOW_BATCH <= WINDOW_EVENTS);
 const _: () = assert!(STORED_OBJECT_BYTES < REQUEST_BODY_BYTES);

@@ -1,6 +1,7 @@
 //! REST over TLS on a stock etcd: verbs, selectors, paging, watches, and the bodies of errors.
 
 mod harness;
+mod kinds;
 
 use harness::Cluster;
 use http::Method;

@@ -14,6 +14,7 @@ mod node_graph;
 mod rbac;
 mod review;
 mod rule;
+mod signer;
 mod text;
 mod track;
 
@@ -27,6 +28,7 @@ use std::sync::Arc;
 pub use self::escalation::check_escalation;
 pub use self::rbac::service_account_user;
 pub use self::rule::Rule;
+pub use self::signer::check_signer;
 
 use self::index::Index;
 use crate::cache::Reader;

@@ -1,8 +1,10 @@
-//! What a new cluster needs before anybody asks: namespaces, the `kubernetes` Service, RBAC, priority classes.
+//! What a new cluster needs before anybody asks: namespaces, API services, the `kubernetes` Service, RBAC, priority
+//! classes.
 //!
 //! Each object is made only when it is missing; losing a race against another apiserver is fine. RBAC objects that
 //! exist are given back what was taken from them, as the stock server does at start.
 
+mod api_services;
 mod kubernetes_service;
 
 use std::net::{IpAddr, SocketAddr};
@@ -40,6 +42,7 @@ async fn make_all(api: &Api, facts: &Facts) -> Result<(), ApiError> {
     for name in ["kube-system", "kube-public", "kube-node-lease", "default"] {
         ensure(api, &target("", "v1", "namespaces", "", name)?, namespace(name)).await?;
     }
+    api_services::ensure_all(api).await?;
     kubernetes_service::ensure_all(api, facts).await?;
     for class in priority_classes() {
         let name = class["metadata"]["name"].as_str().unwrap_or_default().to_owned();

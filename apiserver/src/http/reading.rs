@@ -45,6 +45,10 @@ pub fn selection(target: &Target, query: &Query) -> Result<Selection, ApiError> 
 }
 
 fn list_options(query: &Query) -> Result<ListOptions, ApiError> {
+    if query.find("sendInitialEvents").is_some() {
+        let detail = "sendInitialEvents is forbidden for list";
+        return Err(invalid_options(FieldError::forbidden("sendInitialEvents", detail)));
+    }
     let limit = query.number::<i64>("limit")?.unwrap_or(0).max(0) as usize;
     let continue_token = query.text("continue").to_owned();
     let version = parse_version(query.text("resourceVersion"))?;

@@ -70,16 +70,24 @@ fn names_fit(info: &RequestInfo) -> bool {
 
 pub async fn serve(api: &Api, kind: &'static Kind, request: &Request) -> Result<Answer, ApiError> {
     let target = Target::from_info(kind, &request.info);
+    let mut answer = dispatch(api, &target, request).await?;
+    if let Some(text) = kind.deprecation {
+        writing::warn(&mut answer, text);
+    }
+    Ok(answer)
+}
+
+async fn dispatch(api: &Api, target: &Target, request: &Request) -> Result<Answer, ApiError> {
     match request.info.verb.as_str() {
-        "get" if target.subresource == "scale" => writing::get_scale(api, &target, request).await,
-        "get" => reading::get(api, &target, request).await,
-        "list" => reading::list(api, &target, request).await,
-        "watch" => reading::watch(api, &target, request).await,
-        "create" => writing::create(api, &target, request).await,
-        "update" => writing::update(api, &target, request).await,
-        "patch" => writing::patch(api, &target, request).await,
-        "delete" => writing::delete(api, &target, request).await,
-        "deletecollection" => writing::delete_collection(api, &target, request).await,
+        "get" if target.subresource == "scale" => writing::get_scale(api, target, request).await,
+        "get" => reading::get(api, target, request).await,
+        "list" => reading::list(api, target, request).await,
+        "watch" => reading::watch(api, target, request).await,
+        "create" => writing::create(api, target, request).await,
+        "update" => writing::update(api, target, request).await,
+        "patch" => writing::patch(api, target, request).await,
+        "delete" => writing::delete(api, target, request).await,
+        "deletecollection" => writing::delete_collection(api, target, request).await,
         _ => Err(ApiError::method_not_allowed()),
     }
 }

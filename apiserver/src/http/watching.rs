@@ -113,7 +113,8 @@ pub fn parse_version(text: &str) -> Result<Option<u64>, ApiError> {
         return Ok(None);
     }
     text.parse().map(Some).map_err(|_| {
-        let error = FieldError::invalid("resourceVersion", text, "strconv.ParseUint: invalid syntax");
+        let why = format!("strconv.ParseUint: parsing \"{text}\": invalid syntax");
+        let error = FieldError::invalid("resourceVersion", text, why);
         invalid_options(error)
     })
 }

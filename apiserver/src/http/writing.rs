@@ -142,9 +142,6 @@ async fn apply_patch(
     request: &Request,
     wanted: Wanted,
 ) -> Result<Answer, ApiError> {
-    if target.subresource == "scale" {
-        return Err(ApiError::unsupported_media_type(&PATCH_TYPES[..3]));
-    }
     let manager = request.query.text("fieldManager");
     if manager.is_empty() {
         let error = FieldError::required("fieldManager", "is required for apply patch");
@@ -254,13 +251,16 @@ fn validation(request: &Request) -> Result<FieldValidation, ApiError> {
 
 /// `Warning: 299 - "…"`, one header per text.
 fn warned(mut answer: Answer, warnings: &[String]) -> Answer {
-    for text in warnings {
-        let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
-        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{escaped}\"")) {
-            answer.headers_mut().append(WARNING, value);
-        }
-    }
+    warnings.iter().for_each(|text| warn(&mut answer, text));
     answer
+}
+
+/// One `Warning` header more.
+pub fn warn(answer: &mut Answer, text: &str) {
+    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
+    if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{escaped}\"")) {
+        answer.headers_mut().append(WARNING, value);
+    }
 }
 
 /// The scale of a GET.

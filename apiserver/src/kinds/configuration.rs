@@ -1,33 +1,14 @@
-//! Configuration of the server itself: webhooks, flow control, signing requests, runtime classes.
+//! Configuration of the server itself: webhooks, flow control, runtime classes.
 
 use serde_json::{Value, json};
 
 use super::Hooks;
 use super::check::{self, Check, Errors, immutable};
 use super::default_rules::{Constant::*, Rule, fill};
-use super::fields::mirror;
-use super::walk::{each_mut, keep, set_absent, text};
+use super::walk::{each_mut, set_absent, text};
 
 pub(super) const WEBHOOKS: Hooks =
     Hooks { default: default_webhooks, validate: validate_webhooks, ..Hooks::NONE };
-pub(super) const SIGNING_REQUEST: Hooks = Hooks {
-    default: |request| {
-        fill(request, &[Rule("spec", "usages", Texts(&["key encipherment", "digital signature"]))])
-    },
-    // What was asked for, and by whom, never changes.
-    prepare_update: |new, old| keep(new, old, "spec"),
-    validate: |request| {
-        let mut errors = Vec::new();
-        check::run(
-            request,
-            &[Check::Required("spec", "request"), Check::Required("spec", "signerName")],
-            &mut errors,
-        );
-        errors
-    },
-    fields: |request| vec![mirror(request, "spec.signerName", "/spec/signerName")],
-    ..Hooks::NONE
-};
 pub(super) const RUNTIME_CLASS: Hooks = Hooks {
     validate: |class| {
         let mut errors = Vec::new();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::bounds::DATA_BYTES;
 use super::check::{Errors, value_named};
@@ -13,6 +13,7 @@ use super::fields::mirror;
 use super::walk::{child, entries, flag, remove, set, text};
 use super::{Hooks, names};
 use crate::error::FieldError;
+use crate::schema::json_syntax::first_error;
 
 pub(super) const CONFIG_MAP: Hooks = Hooks {
     validate: validate_config_map,
@@ -104,8 +105,8 @@ fn required_keys(secret: &Value, errors: &mut Errors) {
                 errors.push(FieldError::required(path, ""));
             }
         }
-        "kubernetes.io/dockercfg" => need(&[".dockercfg"], has, errors),
-        "kubernetes.io/dockerconfigjson" => need(&[".dockerconfigjson"], has, errors),
+        "kubernetes.io/dockercfg" => need_json(secret, ".dockercfg", errors),
+        "kubernetes.io/dockerconfigjson" => need_json(secret, ".dockerconfigjson", errors),
         "kubernetes.io/ssh-auth" => need(&["ssh-privatekey"], has, errors),
         "kubernetes.io/tls" => need(&["tls.crt", "tls.key"], has, errors),
         "kubernetes.io/basic-auth" if !has("username") && !has("password") => {
@@ -118,6 +119,18 @@ fn required_keys(secret: &Value, errors: &mut Errors) {
 fn need(keys: &[&str], has: impl Fn(&str) -> bool, errors: &mut Errors) {
     for key in keys.iter().filter(|key| !has(key)) {
         errors.push(FieldError::required(format!("data[{key}]"), ""));
+    }
+}
+
+/// A JSON object; the complaint does not show what is secret.
+fn need_json(secret: &Value, key: &str, errors: &mut Errors) {
+    let Some(encoded) = secret["data"].get(key).and_then(Value::as_str) else {
+        return need(&[key], |_| false, errors);
+    };
+    let bytes = STANDARD.decode(encoded).unwrap_or_default();
+    if let Err(error) = serde_json::from_slice::<Map<String, Value>>(&bytes) {
+        let why = first_error(&bytes).unwrap_or_else(|| error.to_string());
+        errors.push(FieldError::invalid(format!("data[{key}]"), "<secret contents redacted>", why));
     }
 }
 

@@ -1,11 +1,12 @@
 //! What every kind shares: status and spec are written apart, generations count, metadata is well-formed.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::bounds::ANNOTATIONS_BYTES;
 use super::check::{Errors, immutable, value_named};
 use super::walk::{entries, int, items, keep, remove, set, text};
-use super::{Kind, names};
+use super::{Kind, Part, names};
 use crate::error::FieldError;
 
 /// Finalizers without a prefix that are known by name.
@@ -26,6 +27,16 @@ pub(super) fn prepare_update(kind: &Kind, new: &mut Value, old: &Value) {
         keep(new, old, "status");
     }
     (kind.hooks.prepare_update)(new, old);
+    count_generation(kind, new, old);
+}
+
+/// All but the part is what it was.
+pub(super) fn prepare_part(kind: &Kind, part: &Part, new: &mut Value, old: &Value, now: Timestamp) {
+    (part.prepare)(new, old, now);
+    count_generation(kind, new, old);
+}
+
+fn count_generation(kind: &Kind, new: &mut Value, old: &Value) {
     let before = int(old, "/metadata/generation");
     let grown = kind.traits.generation && differs(new, old);
     set_generation(new, if grown { Some(before.unwrap_or(0) + 1) } else { before });

@@ -7,6 +7,7 @@
 //! defaulting; everything from `prepare_*` on runs on [`Kind::stored`]. Invariant: hooks are pure; time is an argument.
 //! Source: Kubernetes API level 1.36.
 
+mod amounts;
 mod bounds;
 pub mod check;
 mod configuration;
@@ -14,6 +15,7 @@ mod convert;
 mod data;
 mod default_rules;
 mod event;
+mod extension;
 mod fields;
 mod job;
 mod lease;
@@ -29,6 +31,7 @@ mod row;
 mod schedule;
 mod selector;
 pub(crate) mod service;
+mod signing_request;
 mod storage_kinds;
 pub mod table;
 pub(crate) mod walk;
@@ -61,6 +64,8 @@ pub struct Kind {
     pub traits: Traits,
     /// `Some` when objects are stored in the form of another kind.
     pub conversion: Option<Conversion>,
+    /// The warning that every answer about it carries, as the stock server words it.
+    pub deprecation: Option<&'static str>,
 }
 
 /// A subresource as discovery shows it; `group` and `version` are empty when they are the parent's.
@@ -70,13 +75,23 @@ pub struct Subresource {
     pub version: &'static str,
     pub kind: &'static str,
     pub verbs: &'static [&'static str],
+    /// `Some` when writes through it change a part of the object that is neither its spec nor its status.
+    pub part: Option<&'static Part>,
+}
+
+/// What may change through a subresource, as two pure functions; the rest stays what it was.
+pub struct Part {
+    /// `(new, old, now)`: takes everything but the part from `old`.
+    pub prepare: fn(&mut Value, &Value, Timestamp),
+    /// `(new, old)`; `new` has been prepared.
+    pub validate: fn(&Value, &Value) -> Vec<FieldError>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StorageClass {
     /// Keys are `/registry/<prefix>[/<namespace>]/<name>`.
     Etcd { prefix: &'static str },
-    /// Answered from the request alone (reviews, bindings); never stored.
+    /// Answered at once, from the request (reviews, bindings) or by looking (component statuses); never stored.
     Virtual,
 }
 
@@ -250,6 +265,10 @@ impl Kind {
         lifecycle::prepare_status(self, new, old);
     }
 
+    pub fn prepare_part(&self, part: &Part, new: &mut Value, old: &Value, now: Timestamp) {
+        lifecycle::prepare_part(self, part, new, old, now);
+    }
+
     pub fn validate(&self, object: &Value) -> Vec<FieldError> {
         let mut errors = validate_metadata(self, object);
         errors.extend((self.hooks.validate)(object));
@@ -269,6 +288,12 @@ impl Kind {
         errors
     }
 
+    pub fn validate_part(&self, part: &Part, new: &Value, old: &Value) -> Vec<FieldError> {
+        let mut errors = lifecycle::validate_metadata_update(self, new, old);
+        errors.extend((part.validate)(new, old));
+        errors
+    }
+
     /// Every selectable field of the object, `metadata.name` and `metadata.namespace` included.
     pub fn fields(&self, object: &Value) -> Vec<(&'static str, String)> {
         fields::of(self, object)
@@ -285,5 +310,7 @@ impl Kind {
     }
 }
 
+#[cfg(test)]
+mod completeness_test;
 #[cfg(test)]
 mod kinds_test;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::amounts::to_thousandths;
 use super::bounds::USER_PRIORITY;
 use super::check::{self, Check, Errors, count_or_percent, immutable};
 use super::default_rules::{Constant::*, Rule, fill};
@@ -30,7 +31,11 @@ pub(super) const AUTOSCALER_V1: Hooks =
     Hooks { default: |scaler| fill(scaler, &[Rule("spec", "minReplicas", Number(1))]), ..Hooks::NONE };
 pub(super) const LIMIT_RANGE: Hooks =
     Hooks { default: default_limit_range, validate: validate_limit_range, ..Hooks::NONE };
-pub(super) const RESOURCE_QUOTA: Hooks = Hooks { validate: validate_quota, ..Hooks::NONE };
+pub(super) const RESOURCE_QUOTA: Hooks = Hooks {
+    default: |quota| to_thousandths(quota, &["spec.hard", "status.hard", "status.used"]),
+    validate: validate_quota,
+    ..Hooks::NONE
+};
 pub(super) const PRIORITY_CLASS: Hooks = Hooks {
     default: |class| fill(class, &[Rule("", "preemptionPolicy", Text("PreemptLowerPriority"))]),
     validate: validate_priority,
@@ -114,8 +119,17 @@ fn validate_autoscaler(scaler: &Value) -> Errors {
     errors
 }
 
+const LIMIT_LISTS: &[&str] = &[
+    "spec.limits[].max",
+    "spec.limits[].min",
+    "spec.limits[].default",
+    "spec.limits[].defaultRequest",
+    "spec.limits[].maxLimitRequestRatio",
+];
+
 /// Limits of containers without a default are their maximum; requests follow the limits, or the minimum.
 fn default_limit_range(range: &mut Value) {
+    to_thousandths(range, LIMIT_LISTS);
     each_mut(range, "spec.limits[]", &mut |limit| {
         if text(limit, "/type") != "Container" {
             return;

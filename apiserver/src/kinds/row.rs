@@ -1,6 +1,6 @@
 //! How a row of the table is written: start with where the kind lives, then say where it differs.
 
-use super::{Conversion, Hooks, Kind, StorageClass, Subresource, Traits};
+use super::{Conversion, Hooks, Kind, Part, StorageClass, Subresource, Traits};
 use crate::table as print;
 
 const STANDARD: &[&str] =
@@ -9,6 +9,7 @@ const STANDARD: &[&str] =
 pub(super) const NO_COLLECTION_DELETE: &[&str] =
     &["create", "delete", "get", "list", "patch", "update", "watch"];
 pub(super) const CREATE: &[&str] = &["create"];
+pub(super) const GET_LIST: &[&str] = &["get", "list"];
 pub(super) const GET: &[&str] = &["get"];
 pub(super) const UPDATE: &[&str] = &["update"];
 pub(super) const GET_PATCH_UPDATE: &[&str] = &["get", "patch", "update"];
@@ -30,7 +31,12 @@ pub(super) const fn subresource(
     kind: &'static str,
     verbs: &'static [&'static str],
 ) -> Subresource {
-    Subresource { name, group: "", version: "", kind, verbs }
+    Subresource { name, group: "", version: "", kind, verbs, part: None }
+}
+
+/// Read as the object, written in part.
+pub(super) const fn part(name: &'static str, kind: &'static str, part: &'static Part) -> Subresource {
+    Subresource { part: Some(part), ..subresource(name, kind, GET_PATCH_UPDATE) }
 }
 
 pub(super) const fn status(kind: &'static str) -> Subresource {
@@ -43,6 +49,7 @@ pub(super) const SCALE: Subresource = Subresource {
     version: "v1",
     kind: "Scale",
     verbs: GET_PATCH_UPDATE,
+    part: None,
 };
 
 /// A kind in its three spellings: `Pod`, `pods`, `pod`.
@@ -71,6 +78,7 @@ const fn stored(
         printer: print::NAME_AND_AGE,
         traits: PLAIN,
         conversion: None,
+        deprecation: None,
     }
 }
 
@@ -95,6 +103,12 @@ pub(super) const fn review(
 ) -> Kind {
     let kind = stored(group, version, words, "", namespaced);
     Kind { verbs: CREATE, storage: StorageClass::Virtual, ..kind }
+}
+
+/// Found out when asked, never stored.
+pub(super) const fn observed(group: &'static str, version: &'static str, words: Words) -> Kind {
+    let kind = stored(group, version, words, "", false);
+    Kind { verbs: GET_LIST, storage: StorageClass::Virtual, ..kind }
 }
 
 impl Kind {
@@ -144,6 +158,9 @@ impl Kind {
     /// One hour, as a stock server keeps events.
     pub(super) const fn expires_after_an_hour(self) -> Kind {
         Kind { traits: Traits { ttl_seconds: Some(3600), ..self.traits }, ..self }
+    }
+    pub(super) const fn deprecated(self, warning: &'static str) -> Kind {
+        Kind { deprecation: Some(warning), ..self }
     }
     pub(super) const fn converts(self, conversion: Conversion) -> Kind {
         Kind { conversion: Some(conversion), ..self }

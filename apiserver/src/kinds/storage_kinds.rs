@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Hooks;
+use super::amounts::to_thousandths;
 use super::check::{self, Check, Errors, immutable, one_of};
 use super::default_rules::{Constant::*, Rule, fill};
 use super::walk::{each_mut, items, keep, set, text};
@@ -11,7 +12,10 @@ use crate::error::FieldError;
 const MODES: &[&str] = &["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
 
 pub(super) const CLAIM: Hooks = Hooks {
-    default: |claim| fill(claim, &[Rule("spec", "volumeMode", Text("Filesystem"))]),
+    default: |claim| {
+        fill(claim, &[Rule("spec", "volumeMode", Text("Filesystem"))]);
+        to_thousandths(claim, &["spec.resources.requests", "spec.resources.limits", "status.capacity"]);
+    },
     prepare_create: |claim| set(claim, "status", json!({"phase": "Pending"})),
     validate: validate_claim,
     validate_update: update_claim,
@@ -19,6 +23,7 @@ pub(super) const CLAIM: Hooks = Hooks {
 };
 pub(super) const VOLUME: Hooks = Hooks {
     default: |volume| {
+        to_thousandths(volume, &["spec.capacity"]);
         fill(
             volume,
             &[

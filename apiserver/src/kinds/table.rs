@@ -2,17 +2,16 @@
 //!
 //! Groups stand in the aggregator's priority order, versions preferred first, resources by plural name.
 //! Names, verbs, subresources and storage prefixes are those of a stock server, since both clients and
-//! people with `etcdctl` rely on them. Extension kinds
-//! (CustomResourceDefinition, APIService) and some subresources (pods' ephemeralcontainers and resize, approval of signing
-//! requests) join when they act.
+//! people with `etcdctl` rely on them. What `k8s-openapi` has beyond it is named, with the reason, in
+//! `completeness_test.rs`.
 
 use super::row::{
-    CREATE, GET, NO_COLLECTION_DELETE, PROXY, SCALE, STREAM, UPDATE, Words, cluster, namespaced, review,
-    status, subresource,
+    CREATE, GET, NO_COLLECTION_DELETE, PROXY, SCALE, STREAM, UPDATE, Words, cluster, namespaced, observed,
+    part, review, status, subresource,
 };
 use super::{
-    Kind, Subresource, configuration, convert, data, event, job, lease, namespace, network, node, pod,
-    policy, rbac, service, storage_kinds, workload,
+    Kind, Subresource, configuration, convert, data, event, extension, job, lease, namespace, network, node,
+    pod, policy, rbac, service, signing_request, storage_kinds, workload,
 };
 use crate::table as print;
 
@@ -23,25 +22,29 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 const POD_SUBRESOURCES: &[Subresource] = &[
     subresource("attach", "PodAttachOptions", STREAM),
     subresource("binding", "Binding", CREATE),
-    Subresource { name: "eviction", group: "policy", version: "v1", kind: "Eviction", verbs: CREATE },
+    part("ephemeralcontainers", "Pod", &pod::ephemeral::PART),
+    Subresource { group: "policy", version: "v1", ..subresource("eviction", "Eviction", CREATE) },
     subresource("exec", "PodExecOptions", STREAM),
     subresource("log", "Pod", GET),
     subresource("portforward", "PodPortForwardOptions", STREAM),
     subresource("proxy", "PodProxyOptions", PROXY),
+    part("resize", "Pod", &pod::resize::PART),
     status("Pod"),
 ];
 
 const TOKEN: Subresource = Subresource {
-    name: "token",
     group: "authentication.k8s.io",
     version: "v1",
-    kind: "TokenRequest",
-    verbs: CREATE,
+    ..subresource("token", "TokenRequest", CREATE)
 };
 
 pub(super) static ALL: &[Kind] = &[
     // core
     review("", "v1", Words("Binding", "bindings", "binding"), true),
+    observed("", "v1", Words("ComponentStatus", "componentstatuses", "componentstatus"))
+        .short(&["cs"])
+        .deprecated("v1 ComponentStatus is deprecated in v1.19+")
+        .prints(print::COMPONENT_STATUS),
     namespaced("", "v1", Words("ConfigMap", "configmaps", "configmap"))
         .short(&["cm"])
         .hooks(data::CONFIG_MAP)
@@ -50,6 +53,7 @@ pub(super) static ALL: &[Kind] = &[
         .at("services/endpoints")
         .short(&["ep"])
         .creates_on_update()
+        .deprecated("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice")
         .hooks(network::ENDPOINTS)
         .prints(print::ENDPOINTS),
     namespaced("", "v1", Words("Event", "events", "event"))
@@ -125,6 +129,14 @@ pub(super) static ALL: &[Kind] = &[
         .creates_on_update()
         .hooks(service::HOOKS)
         .prints(print::SERVICE),
+    // apiregistration.k8s.io
+    cluster("apiregistration.k8s.io", "v1", Words("APIService", "apiservices", "apiservice"))
+        .at("apiregistration.k8s.io/apiservices")
+        .in_api_extensions()
+        .with_status(&[status("APIService")])
+        .needs_resource_version()
+        .hooks(extension::API_SERVICE)
+        .prints(print::API_SERVICE),
     // apps
     namespaced("apps", "v1", Words("ControllerRevision", "controllerrevisions", "controllerrevision"))
         .hooks(workload::CONTROLLER_REVISION)
@@ -241,8 +253,11 @@ pub(super) static ALL: &[Kind] = &[
         Words("CertificateSigningRequest", "certificatesigningrequests", "certificatesigningrequest"),
     )
     .short(&["csr"])
-    .with_status(&[status("CertificateSigningRequest")])
-    .hooks(configuration::SIGNING_REQUEST)
+    .with_status(&[
+        part("approval", "CertificateSigningRequest", &signing_request::APPROVAL),
+        status("CertificateSigningRequest"),
+    ])
+    .hooks(signing_request::HOOKS)
     .prints(print::SIGNING_REQUEST),
     // networking.k8s.io
     cluster("networking.k8s.io", "v1", Words("IngressClass", "ingressclasses", "ingressclass"))
@@ -389,6 +404,20 @@ pub(super) static ALL: &[Kind] = &[
     .needs_resource_version()
     .hooks(configuration::WEBHOOKS)
     .prints(print::WEBHOOKS),
+    // apiextensions.k8s.io
+    cluster(
+        "apiextensions.k8s.io",
+        "v1",
+        Words("CustomResourceDefinition", "customresourcedefinitions", "customresourcedefinition"),
+    )
+    .at("apiextensions.k8s.io/customresourcedefinitions")
+    .short(&["crd", "crds"])
+    .in_api_extensions()
+    .with_status(&[status("CustomResourceDefinition")])
+    .counts_generations()
+    .needs_resource_version()
+    .hooks(extension::DEFINITION)
+    .prints(print::CREATED_AT),
     // scheduling.k8s.io
     cluster("scheduling.k8s.io", "v1", Words("PriorityClass", "priorityclasses", "priorityclass"))
         .short(&["pc"])

@@ -192,7 +192,8 @@ fn common(owner: &Value, kind: &'static str, word: &str) -> Errors {
     check::run(owner, COUNTS, &mut errors);
     let selector = owner.pointer("/spec/selector");
     match selector {
-        None => errors.push(FieldError::required("spec.selector", "")),
+        // No selector at all selects nothing.
+        None => errors.extend([FieldError::required("spec.selector", ""), pod::unselected(owner)]),
         Some(selector) => {
             selector::validate(selector, "spec.selector", &mut errors);
             if selector::is_empty(Some(selector)) {

@@ -12,20 +12,23 @@ use serde_json::Value;
 
 use super::{Api, Target, Writer, decode, meta};
 use crate::admission::{self, AdmissionContext, Operation};
-use crate::authz::check_escalation;
+use crate::authz::{check_escalation, check_signer};
 use crate::cache::{CachedObject, encode};
 use crate::error::ApiError;
+use crate::kinds::Part;
 use crate::limits;
 use crate::schema::managed_fields::{self, Manager};
 use crate::storage::{Claims, Guard, StoreError};
 
 /// Which rules a change follows after the modification.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub enum Aspect {
     /// The object itself: status stays.
     Object,
     /// The status subresource: all else stays.
     Status,
+    /// A subresource that is a part of the object: all else stays.
+    Part(&'static Part),
     /// The modification touched exactly what it may (binding, finalize, grace periods).
     Exact,
 }
@@ -111,6 +114,7 @@ impl Change<'_> {
         match self.aspect {
             Aspect::Object => hub.prepare_update(&mut new, old),
             Aspect::Status => hub.prepare_status(&mut new, old),
+            Aspect::Part(part) => hub.prepare_part(part, &mut new, old, Timestamp::now()),
             Aspect::Exact => {}
         }
         let context = AdmissionContext {
@@ -124,14 +128,17 @@ impl Change<'_> {
             reader: &api.cache,
         };
         admission::admit(&context, &mut new, Some(old)).await?;
-        check_escalation(&api.authorizer, &self.writer.user, &self.target.info("update"), &new, Some(old))?;
+        let request = self.target.info("update");
+        check_escalation(&api.authorizer, &self.writer.user, &request, &new, Some(old))?;
+        check_signer(&api.authorizer, &self.writer.user, &request, &new, old)?;
         let claims = match self.aspect {
             Aspect::Object => api.allocator.allocate(hub, &mut new, Some(old))?,
-            Aspect::Status | Aspect::Exact => Claims::default(),
+            Aspect::Status | Aspect::Part(_) | Aspect::Exact => Claims::default(),
         };
         let errors = match self.aspect {
             Aspect::Object => hub.validate_update(&new, old),
             Aspect::Status => hub.validate_status(&new, old),
+            Aspect::Part(part) => hub.validate_part(part, &new, old),
             Aspect::Exact => Vec::new(),
         };
         if !errors.is_empty() {

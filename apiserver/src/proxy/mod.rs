@@ -1,8 +1,9 @@
 //! Requests that go on to a node: logs, exec, attach, port-forward, and the proxy subresources.
 //!
 //! Nothing is interpreted on the way: after a 101 the bytes of both sides are copied as they come, so SPDY and
-//! WebSocket work alike. `target` finds the place, `upstream` speaks to it, `tunnel` copies.
+//! WebSocket work alike. `target` finds the place, `upstream` speaks to it, `tunnel` copies. `probe` asks for itself.
 
+mod probe;
 mod target;
 mod tunnel;
 mod upstream;
@@ -17,6 +18,7 @@ use crate::kinds::Kind;
 use crate::pipeline::{Api, Target};
 use crate::request::RequestInfo;
 
+pub use probe::healthz;
 pub use upstream::{Kubelets, KubeletsError};
 
 pub async fn connect(

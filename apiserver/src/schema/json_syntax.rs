@@ -4,7 +4,7 @@
 //! Source of the texts: Go's `encoding/json` scanner (behaviour, not code).
 
 /// None if the text is valid JSON.
-pub(super) fn first_error(text: &[u8]) -> Option<String> {
+pub(crate) fn first_error(text: &[u8]) -> Option<String> {
     let mut scanner = Scanner { text, at: 0 };
     scanner.value("looking for beginning of value").err().or_else(|| {
         scanner.space();

@@ -17,7 +17,7 @@ pub mod managed_fields;
 mod body;
 mod check;
 mod go_type;
-mod json_syntax;
+pub(crate) mod json_syntax;
 mod node;
 mod scalar;
 

@@ -6,6 +6,7 @@
 mod cell;
 mod configuration;
 mod duration;
+mod extension;
 mod network;
 mod node;
 mod pod;
@@ -21,6 +22,7 @@ use crate::kinds::Kind;
 
 pub use configuration::*;
 pub use duration::human;
+pub use extension::*;
 pub use network::*;
 pub use node::*;
 pub use pod::{POD, POD_TEMPLATE};

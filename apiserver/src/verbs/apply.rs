@@ -10,6 +10,13 @@ use crate::pipeline::change::{Change, Ownership, manager};
 use crate::pipeline::{Api, Target, Writer, Written, meta, new_object};
 use crate::schema::managed_fields;
 
+/// What a scale takes instead.
+const PLAIN_PATCHES: &[&str] = &[
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+];
+
 pub struct Apply {
     /// In the target's version: only the fields that the manager wants.
     pub object: Value,
@@ -18,6 +25,9 @@ pub struct Apply {
 }
 
 pub async fn apply(api: &Api, target: &Target, writer: &Writer, apply: Apply) -> Result<Written, ApiError> {
+    if target.subresource == "scale" {
+        return Err(ApiError::unsupported_media_type(PLAIN_PATCHES));
+    }
     let Apply { mut object, force } = apply;
     new_object::settle_namespace(target, &mut object)?;
     if !meta::text(&object, "name").is_empty() && meta::text(&object, "name") != target.name {

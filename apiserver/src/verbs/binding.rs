@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cache::CachedObject;
-use crate::error::{ApiError, FieldError, GroupKind};
+use crate::error::{ApiError, FieldError, GroupKind, GroupResource};
 use crate::pipeline::change::{Aspect, Change, Ownership};
 use crate::pipeline::{Api, Target, Writer, meta};
 
@@ -41,13 +41,13 @@ fn bound(
     super::update::check_uid(target, binding, base)?;
     let name = &target.name;
     if meta::is_deleting(old) {
-        return Err(target.conflict(&format!("pod {name} is being deleted, cannot be assigned to a host")));
+        return Err(refused(target, &format!("pod {name} is being deleted, cannot be assigned to a host")));
     }
     if let Some(taken) = old["spec"]["nodeName"].as_str().filter(|taken| !taken.is_empty()) {
-        return Err(target.conflict(&format!("pod {name} is already assigned to node \"{taken}\"")));
+        return Err(refused(target, &format!("pod {name} is already assigned to node \"{taken}\"")));
     }
     if old["spec"]["schedulingGates"].as_array().is_some_and(|gates| !gates.is_empty()) {
-        return Err(target.conflict(&format!("pod {name} has non-empty .spec.schedulingGates")));
+        return Err(refused(target, &format!("pod {name} has non-empty .spec.schedulingGates")));
     }
     let mut new = old.clone();
     new["spec"]["nodeName"] = json!(node);
@@ -58,6 +58,11 @@ fn bound(
     }
     set_scheduled(&mut new);
     Ok(new)
+}
+
+/// The stock server names the subresource in this conflict.
+fn refused(target: &Target, why: &str) -> ApiError {
+    ApiError::conflict(&GroupResource::new("", "pods/binding"), &target.name, why)
 }
 
 fn set_scheduled(pod: &mut Value) {

@@ -12,6 +12,9 @@ pub async fn get(
     target: &Target,
     resource_version: Option<u64>,
 ) -> Result<Arc<CachedObject>, ApiError> {
+    if target.kind.plural == "componentstatuses" {
+        return super::component_status::get(api, target).await;
+    }
     let Some(at_least) = resource_version else { return api.read(target).await };
     let resource = api.cache.resource(target.kind).ok_or_else(ApiError::method_not_allowed)?;
     api.cache.wait_for(at_least).await?;

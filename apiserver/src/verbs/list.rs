@@ -70,6 +70,9 @@ pub async fn list(
     selection: &Selection,
     options: &ListOptions,
 ) -> Result<Listed, ApiError> {
+    if target.kind.plural == "componentstatuses" {
+        return super::component_status::list(api, target, selection).await;
+    }
     let resource = api.cache.resource(target.kind).ok_or_else(ApiError::method_not_allowed)?;
     if options.continue_token.is_empty() {
         return first_page(api, target, resource, selection, options).await;

@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod binding;
+pub mod component_status;
 pub mod create;
 pub mod delete;
 pub mod delete_collection;

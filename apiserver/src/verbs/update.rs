@@ -29,7 +29,12 @@ pub async fn update(
 }
 
 pub fn aspect_of(target: &Target) -> Aspect {
-    if target.subresource == "status" { Aspect::Status } else { Aspect::Object }
+    let part = target.kind.subresource(&target.subresource).and_then(|subresource| subresource.part);
+    match (target.subresource.as_str(), part) {
+        ("status", _) => Aspect::Status,
+        (_, Some(part)) => Aspect::Part(part),
+        (_, None) => Aspect::Object,
+    }
 }
 
 fn settle(target: &Target, object: &mut Value) -> Result<(), ApiError> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use balsa_apiserver::pki::{CertKey, Pki, PkiOptions};
 use balsa_apiserver::{Args, run};
+use balsa_proto::client::{ClientConfig, Credential};
 use bytes::Bytes;
 use clap::Parser;
 use http::{HeaderMap, Method, Request};
@@ -97,6 +98,21 @@ impl Cluster {
     pub fn user(&self, name: &str, groups: &[&str]) -> Client {
         let certificate = self.pki.issue_client(name, groups).expect("a client certificate");
         Client::new(self.port, self.pki.ca_pem(), Some(&certificate))
+    }
+
+    /// The components' client, through the other door.
+    pub fn component(&self, name: &str, groups: &[&str]) -> balsa_proto::client::Client {
+        let certificate = self.pki.issue_client(name, groups).expect("a client certificate");
+        let config = ClientConfig {
+            server: format!("https://localhost:{}", self.port),
+            ca_pem: self.pki.ca_pem().as_bytes().to_vec(),
+            credential: Credential::ClientCert {
+                cert_pem: certificate.cert_pem.into_bytes(),
+                key_pem: certificate.key_pem.into_bytes(),
+            },
+            user_agent: "component/1".into(),
+        };
+        balsa_proto::client::Client::new(config).expect("a client")
     }
 
     pub fn nobody(&self) -> Client {

@@ -52,7 +52,7 @@ pub(super) fn all(spec: &Value, path: &str, volumes: &BTreeSet<&str>, errors: &m
     }
 }
 
-fn one(container: &Value, path: &str, volumes: &BTreeSet<&str>, errors: &mut Errors) {
+pub(super) fn one(container: &Value, path: &str, volumes: &BTreeSet<&str>, errors: &mut Errors) {
     if required(container, path, "name", errors) {
         named(container, path, "name", names::dns_label, errors);
     }

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::super::amounts::to_thousandths;
 use super::super::default_rules::{Constant::*, Rule, fill};
 use super::super::walk::{each_mut, flag, set, set_absent, text};
 
@@ -18,9 +19,11 @@ const SPEC: &[Rule] = &[
     Rule("volumes[].configMap", "defaultMode", Number(420)),
     Rule("volumes[].downwardAPI", "defaultMode", Number(420)),
     Rule("volumes[].downwardAPI.items[].fieldRef", "apiVersion", Text("v1")),
+    Rule("volumes[].downwardAPI.items[].resourceFieldRef", "divisor", Text("0")),
     Rule("volumes[].projected", "defaultMode", Number(420)),
     Rule("volumes[].projected.sources[].serviceAccountToken", "expirationSeconds", Number(3600)),
     Rule("volumes[].projected.sources[].downwardAPI.items[].fieldRef", "apiVersion", Text("v1")),
+    Rule("volumes[].projected.sources[].downwardAPI.items[].resourceFieldRef", "divisor", Text("0")),
     Rule("volumes[].hostPath", "type", Text("")),
     Rule("volumes[].iscsi", "iscsiInterface", Text("default")),
     Rule("volumes[].ephemeral.volumeClaimTemplate.spec", "volumeMode", Text("Filesystem")),
@@ -32,6 +35,7 @@ const CONTAINER: &[Rule] = &[
     Rule("", "resources", Object),
     Rule("ports[]", "protocol", Text("TCP")),
     Rule("env[].valueFrom.fieldRef", "apiVersion", Text("v1")),
+    Rule("env[].valueFrom.resourceFieldRef", "divisor", Text("0")),
     Rule("lifecycle.postStart.httpGet", "path", Text("/")),
     Rule("lifecycle.postStart.httpGet", "scheme", Text("HTTP")),
     Rule("lifecycle.preStop.httpGet", "path", Text("/")),
@@ -82,6 +86,7 @@ fn spec(spec: &mut Value) {
 
 fn container(container: &mut Value) {
     fill(container, CONTAINER);
+    to_thousandths(container, &["resources.limits", "resources.requests"]);
     if let Some(policy) = pull_policy(text(container, "/image")) {
         set_absent(container, "imagePullPolicy", policy);
     }

@@ -1,10 +1,13 @@
 //! Pods, and the pod templates of everything that makes pods.
 //!
-//! [`defaults`] and [`validate`] work on a pod or on a template; [`update`] is what may change later.
+//! [`defaults`] and [`validate`] work on a pod or on a template; [`update`] is what may change later, [`resize`] and
+//! [`ephemeral`] what may change through subresources of their own.
 
 mod container;
 pub(super) mod defaults;
+pub(super) mod ephemeral;
 pub mod qos;
+pub(super) mod resize;
 mod scheduling;
 mod update;
 pub(super) mod validate;

@@ -90,9 +90,7 @@ pub(in super::super) fn template(
         && !selector::is_empty(Some(selector))
         && !selector::selects(selector, labels)
     {
-        let bad = labels.cloned().unwrap_or(Value::Null);
-        let detail = "`selector` does not match template `labels`";
-        errors.push(FieldError::invalid("spec.template.metadata.labels", bad, detail));
+        errors.push(unselected(owner));
     }
     template_metadata(template, errors);
     let path = "spec.template.spec";
@@ -115,6 +113,13 @@ fn template_metadata(template: &Value, errors: &mut Errors) {
     for (key, _) in entries(template, "/metadata/annotations") {
         value_named(&key.to_lowercase(), "spec.template.annotations", names::qualified, errors);
     }
+}
+
+/// The complaint about a controller that would not find its own pods.
+pub(in super::super) fn unselected(owner: &Value) -> FieldError {
+    let labels = owner.pointer("/spec/template/metadata/labels").cloned().unwrap_or(Value::Null);
+    let detail = "`selector` does not match template `labels`";
+    FieldError::invalid("spec.template.metadata.labels", labels, detail)
 }
 
 /// A pod template object that stands alone.

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::unprocessable;
+use super::{decoded, unprocessable};
 use crate::error::ApiError;
 use crate::schema::Gvk;
 
@@ -22,7 +22,8 @@ struct Operation {
 
 /// The kind does not matter here; the parameter is there so that all patches are called alike.
 pub fn json<'k>(_kind: impl Into<Gvk<'k>>, old: &Value, patch: &[u8]) -> Result<Value, ApiError> {
-    let operations: Vec<Operation> = serde_json::from_slice(patch)
+    let operations = decoded(patch, "jsonpatch.Patch", Value::is_array)?;
+    let operations: Vec<Operation> = serde_json::from_value(operations)
         .map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")))?;
     if operations.len() > MAX_OPERATIONS {
         return Err(ApiError::new(

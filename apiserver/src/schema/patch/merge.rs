@@ -2,19 +2,16 @@
 
 use serde_json::{Map, Value};
 
+use super::decoded;
 use crate::error::ApiError;
 use crate::schema::Gvk;
 
 /// The kind does not matter here; the parameter is there so that all patches are called alike.
 pub fn merge<'k>(_kind: impl Into<Gvk<'k>>, old: &Value, patch: &[u8]) -> Result<Value, ApiError> {
-    match serde_json::from_slice(patch) {
-        Ok(patch @ Value::Object(_)) => {
-            let mut new = old.clone();
-            merge_into(&mut new, patch);
-            Ok(new)
-        }
-        Ok(_) | Err(_) => Err(ApiError::bad_request("Invalid JSON Patch")),
-    }
+    let patch = decoded(patch, "map[string]interface {}", Value::is_object)?;
+    let mut new = old.clone();
+    merge_into(&mut new, patch);
+    Ok(new)
 }
 
 fn merge_into(target: &mut Value, patch: Value) {
