@@ -61,7 +61,12 @@ pub async fn run(
         .map_err(|source| Error::Listen { address: config.bind, source })?;
     let port = listener.local_addr().map_or(config.bind.port(), |address| address.port());
     let advertised = SocketAddr::new(config.advertise_address, port);
-    let facts = Facts { service_address: first_address(config.service_range), advertised };
+    let facts = Facts {
+        service_address: first_address(config.service_range),
+        advertised,
+        service_range: config.service_range,
+        client_ca_pem: config.authn.client_ca_pem.clone(),
+    };
     let api = api(config, store.clone(), cache.clone())?;
 
     let mut tasks = JoinSet::new();

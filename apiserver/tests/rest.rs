@@ -312,6 +312,11 @@ async fn a_new_cluster_has_its_first_objects() {
     assert_eq!(names(&namespaces), ["default", "kube-node-lease", "kube-public", "kube-system"]);
     let service = admin.get("/api/v1/namespaces/default/services/kubernetes").await.ok();
     assert_eq!(service["spec"]["clusterIP"], "10.96.0.1");
+    let range = admin.get("/apis/networking.k8s.io/v1/servicecidrs/kubernetes").await.ok();
+    assert_eq!(range["spec"]["cidrs"], json!(["10.96.0.0/16"]));
+    assert_eq!(range["status"]["conditions"][0]["type"], "Ready");
+    let info = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication";
+    assert_eq!(admin.get(info).await.ok()["data"]["client-ca-file"], cluster.pki.ca_pem());
     let role = admin.get("/apis/rbac.authorization.k8s.io/v1/clusterroles/cluster-admin").await.ok();
     assert_eq!(role["metadata"]["name"], "cluster-admin");
     let table = [("accept", "application/json;as=Table;v=v1;g=meta.k8s.io,application/json")];

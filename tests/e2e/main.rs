@@ -12,6 +12,7 @@ mod security;
 mod stock_etcd;
 mod store;
 mod verbs;
+mod workloads;
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
@@ -64,6 +65,9 @@ fn main() -> ExitCode {
         shared.trial("deleted_pod_is_replaced", lifecycle::deleted_pod_is_replaced),
         shared.trial("deleted_deployment_takes_what_it_owned", lifecycle::deleted_deployment_takes_all),
         shared.trial("deleted_namespace_empties_and_goes", lifecycle::deleted_namespace_goes),
+        shared.trial("daemons_run_and_roll", workloads::daemons_run_and_roll),
+        shared.trial("components_are_healthy", workloads::components_are_healthy),
+        shared.trial("one_of_two_controllers_leads", workloads::one_of_two_controllers_leads),
         shared.trial("refused_clients_change_nothing", security::refused_clients),
         shared.trial("malformed_requests_get_stock_answers", security::malformed_requests),
         shared.trial("kube_rs_lists_watches_patches_applies", kube_rs::works),

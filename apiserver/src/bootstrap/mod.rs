@@ -5,10 +5,12 @@
 //! exist are given back what was taken from them, as the stock server does at start.
 
 mod api_services;
+mod cluster_info;
 mod kubernetes_service;
 
 use std::net::{IpAddr, SocketAddr};
 
+use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use crate::authz::bootstrap as rbac;
@@ -23,6 +25,10 @@ pub struct Facts {
     pub service_address: IpAddr,
     /// Where clients reach this server.
     pub advertised: SocketAddr,
+    /// Where ClusterIPs come from.
+    pub service_range: IpNet,
+    /// The certificates that client certificates must end in.
+    pub client_ca_pem: String,
 }
 
 /// Tries until it has succeeded once.
@@ -44,6 +50,7 @@ async fn make_all(api: &Api, facts: &Facts) -> Result<(), ApiError> {
     }
     api_services::ensure_all(api).await?;
     kubernetes_service::ensure_all(api, facts).await?;
+    cluster_info::ensure_all(api, facts).await?;
     for class in priority_classes() {
         let name = class["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         ensure(api, &target("scheduling.k8s.io", "v1", "priorityclasses", "", &name)?, class).await?;
