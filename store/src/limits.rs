@@ -48,9 +48,14 @@ pub const LOG_WRITER_QUEUE: usize = 4_096;
 /// Appended bytes that one synced write may carry: keeps the stop for one write below some milliseconds.
 pub const MAX_LOG_WRITE_BYTES: usize = 8 * 1024 * 1024;
 
-/// Recent log entries kept in memory, by number and by bytes: what apply and healthy followers read.
-pub const LOG_CACHE_ENTRIES: usize = 8_192;
-pub const LOG_CACHE_BYTES: usize = 64 * 1024 * 1024;
+/// One file of the raft log. Large enough that making the next one costs nothing beside the writes, small enough that a
+/// purge soon gives the disk back.
+pub const LOG_SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Recent log entries kept in memory, by number and by bytes: what apply and healthy followers read. A follower that is
+/// further behind is served from the file system's cache.
+pub const LOG_CACHE_ENTRIES: usize = 4_096;
+pub const LOG_CACHE_BYTES: usize = 8 * 1024 * 1024;
 
 /// Entries and bytes of one append to a follower.
 pub const MAX_APPEND_ENTRIES: u64 = 256;
@@ -90,7 +95,10 @@ pub const MAX_LEASE_TTL_SECONDS: i64 = 9_000_000_000;
 pub const LEASE_EXPIRY_INTERVAL: Duration = Duration::from_millis(500);
 pub const MAX_LEASE_REVOKES_PER_LOOK: usize = 500;
 
-/// Responses of one watch or keep-alive stream that wait for the network.
+/// Responses of one watch stream between two looks at what the client asks.
+pub const RESPONSES_IN_A_ROW: usize = 32;
+
+/// Responses of one keep-alive stream that wait for the network.
 pub const STREAM_BUFFER: usize = 128;
 
 /// Flow-control windows of both ports: the default of 64 KiB would stall a 1.5 MiB request three dozen times.

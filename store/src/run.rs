@@ -22,8 +22,10 @@ use crate::backend::RocksBackend;
 use crate::config::{Config, Url};
 use crate::consensus::log_store::{self, LogStore};
 use crate::consensus::peers::StampCheck;
+use crate::consensus::raft_thread::RaftThread;
 use crate::consensus::snapshot::SnapshotRoot;
 use crate::consensus::start::{Settings, Started, Tasks};
+use crate::consensus::wal;
 use crate::consensus::{self, ConsensusHandle, InitialMembers, MemberNode};
 use crate::http::{Doors, NoGrpc, Pages, Port, Visitors};
 use crate::limits::MAX_PEER_MESSAGE_BYTES;
@@ -60,12 +62,18 @@ pub enum StartError {
     ForceNewCluster(#[source] io::Error),
     #[error(transparent)]
     Log(#[from] log_store::OpenError),
+    #[error(
+        "the data directory {path} holds a state but no raft log: bring the folder wal back, or replace this member"
+    )]
+    LogMissing { path: PathBuf },
     #[error(transparent)]
     Backend(#[from] crate::backend::BackendError),
     #[error(transparent)]
     State(#[from] crate::apply::OpenError),
     #[error(transparent)]
     Consensus(#[from] consensus::start::StartError),
+    #[error("the thread of raft does not start")]
+    RaftThread(#[source] io::Error),
     #[error("raft stopped: the log or the state could not be written")]
     RaftStopped,
 }
@@ -81,9 +89,10 @@ pub async fn run(
 ) -> Result<(), StartError> {
     let config = with_certificates(config)?;
     let ids = identify(&config).await?;
+    let raft_thread = RaftThread::start().map_err(StartError::RaftThread)?;
     let mut ports = Ports::bind(&config).await?;
-    let member = Member::start(&config, ids).await?;
-    let early = member.serve_early(&mut ports);
+    let member = Member::start(&config, ids, &raft_thread).await?;
+    let early = member.serve_early(&mut ports, &raft_thread);
     let outcome = member.serve(&config, ports, ready, &shutdown).await;
     let databases = member.databases.clone();
     member.stop(&config).await;
@@ -91,6 +100,7 @@ pub async fn run(
         // A listener task ends with the token and cannot fail otherwise.
         drop(port.await);
     }
+    drop(raft_thread);
     databases.close();
     if tokio::time::timeout(CLOSE_TIMEOUT, databases.wait()).await.is_err() {
         tracing::warn!("a database was still in use when the member stopped");
@@ -149,10 +159,18 @@ struct Member {
 }
 
 impl Member {
-    async fn start(config: &Config, (cluster_id, member_id): (u64, u64)) -> Result<Member, StartError> {
+    async fn start(
+        config: &Config,
+        (cluster_id, member_id): (u64, u64),
+        raft_thread: &RaftThread,
+    ) -> Result<Member, StartError> {
         let dir = config.data_dir.join("member");
         let metrics = Arc::new(Metrics::new());
         let databases = TaskTracker::new();
+        // The log is made before the state, so that only a loss leaves a state without one.
+        if dir.join("state").exists() && !dir.join("wal").exists() {
+            return Err(StartError::LogMissing { path: dir });
+        }
         let mut log = open_log(&dir, (cluster_id, member_id), &metrics, databases.token())?;
         let pristine = log.is_pristine();
         let backend = Arc::new(RocksBackend::open(&dir.join("state"), Some(databases.token()))?);
@@ -182,7 +200,8 @@ impl Member {
             table: mvcc.watch_members(),
             removed: removed.clone(),
         };
-        let started = consensus::start::start(settings, log, applier, snapshots, &tasks).await?;
+        let starting = raft_thread.spawn(consensus::start::start(settings, log, applier, snapshots, tasks));
+        let started = starting.await.map_err(|_| StartError::RaftStopped)??;
         if pristine && !config.joins_existing_cluster {
             consensus::start::bootstrap(&started, initial_members(config)).await?;
         }
@@ -246,12 +265,12 @@ impl Member {
 
     /// What must answer before the member serves clients: the other members need this one, and whoever looks at a member
     /// that does not get on must see why.
-    fn serve_early(&self, ports: &mut Ports) -> Vec<JoinHandle<()>> {
+    fn serve_early(&self, ports: &mut Ports, raft_thread: &RaftThread) -> Vec<JoinHandle<()>> {
         let for_peers = Doors::new(self.peer_routes(), self.pages(Port::Peer));
         let for_metrics = Doors::new(NoGrpc, self.pages(Port::Metrics));
         let peers = std::mem::take(&mut ports.peers)
             .into_iter()
-            .map(|listener| tokio::spawn(listener.serve(for_peers.clone(), self.core.clone())));
+            .map(|listener| raft_thread.spawn(listener.serve(for_peers.clone(), self.core.clone())));
         let metrics = std::mem::take(&mut ports.metrics)
             .into_iter()
             .map(|listener| tokio::spawn(listener.serve(for_metrics.clone(), self.core.clone())));
@@ -348,9 +367,9 @@ fn open_log(
     metrics: &Metrics,
     open: TaskTrackerToken,
 ) -> Result<LogStore, StartError> {
-    let opened = LogStore::open(&dir.join("log"), identity, metrics.log_fsync_seconds.clone(), Some(open));
+    let opened = LogStore::open(&dir.join("wal"), identity, metrics.log_fsync_seconds.clone(), Some(open));
     opened.map_err(|error| match error {
-        log_store::OpenError::Open(source) if source.to_string().contains("lock") => {
+        log_store::OpenError::Wal(wal::OpenError::InUse { .. }) => {
             StartError::DataDirInUse { path: dir.to_owned() }
         }
         other => other.into(),

@@ -9,7 +9,7 @@
 //! be changed without touching data. A length is checked against a limit before anything is allocated.
 
 use bincode::{Decode, Encode};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
 use super::MemberNode;
 use super::types::{EncodedBatch, Entry, LeaderId, LogId, Membership, Payload, StoredMembership, Vote};
@@ -87,6 +87,13 @@ struct MembershipRecord {
 }
 
 pub fn encode_entry(entry: &Entry) -> Bytes {
+    let mut out = Vec::new();
+    encode_entry_into(entry, &mut out);
+    out.into()
+}
+
+/// Appends the record of the entry: the payload is copied once.
+pub fn encode_entry_into(entry: &Entry, out: &mut Vec<u8>) {
     let (kind, payload) = match &entry.payload {
         Payload::Blank => (KIND_BLANK, Bytes::new()),
         Payload::Normal(EncodedBatch { bytes }) => (KIND_COMMANDS, bytes.clone()),
@@ -96,7 +103,7 @@ pub fn encode_entry(entry: &Entry) -> Bytes {
     };
     let LogId { leader_id, index } = entry.log_id;
     let header = EntryHeader { term: leader_id.term, leader: leader_id.node_id, index, kind };
-    seal(SCHEMA_ENTRY, &[&encode_body(&header), &payload])
+    seal_into(SCHEMA_ENTRY, &[&encode_body(&header), &payload], out);
 }
 
 /// The payload shares the memory of `bytes`.
@@ -195,9 +202,15 @@ fn decode_body<T: Decode<()>>(body: &Bytes) -> Result<(T, usize), DecodeError> {
 }
 
 fn seal(schema: u16, parts: &[&Bytes]) -> Bytes {
+    let mut out = Vec::new();
+    seal_into(schema, parts, &mut out);
+    out.into()
+}
+
+fn seal_into(schema: u16, parts: &[&Bytes], out: &mut Vec<u8>) {
     let len: usize = parts.iter().map(|part| part.len()).sum();
     let crc = parts.iter().fold(0, |crc, part| crc32c::crc32c_append(crc, part));
-    let mut out = BytesMut::with_capacity(HEADER_BYTES + len);
+    out.reserve(HEADER_BYTES + len);
     out.put_u16_le(MAGIC);
     out.put_u8(CODEC_BINCODE_LEGACY);
     out.put_u16_le(schema);
@@ -207,7 +220,6 @@ fn seal(schema: u16, parts: &[&Bytes]) -> Bytes {
     for part in parts {
         out.extend_from_slice(part);
     }
-    out.freeze()
 }
 
 fn open(want: u16, bytes: &Bytes) -> Result<Bytes, DecodeError> {

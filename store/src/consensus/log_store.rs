@@ -1,14 +1,8 @@
-//! The raft log on disk: a RocksDB of its own at `<data-dir>/member/log`.
+//! The raft log, at `<data-dir>/member/wal`: what raft asks of its storage, over [`super::wal`].
 //!
 //! In: appends, votes, truncations and purges from raft. Out: entries for apply and for followers.
 //! Writes go through one thread ([`super::log_writer`]) in the order in which they were made; an append returns at
 //! once, is readable at once, and reports once it is on disk. The newest entries are served from memory.
-//!
-//! | key | value |
-//! |---|---|
-//! | `e` + index, big endian | entry record |
-//! | `m/vote`, `m/purged`, `m/committed` | vote, log id, log id |
-//! | `m/identity` | cluster id and member id, big endian |
 
 use std::fmt::Debug;
 use std::io;
@@ -16,13 +10,11 @@ use std::ops::{Bound, Range, RangeBounds};
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::{LogState, OptionalSend, RaftLogReader};
 use parking_lot::RwLock;
 use prometheus_client::metrics::histogram::Histogram;
-use rocksdb::{DB, DBRecoveryMode, Direction, IteratorMode, Options, ReadOptions};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -30,42 +22,37 @@ use super::codec::{self, DecodeError};
 use super::log_cache::LogCache;
 use super::log_writer::{self, Job};
 use super::types::{Entry, LogId, Payload, TypeConfig, Vote};
+use super::wal::index::Located;
+use super::wal::{self, Index, Opened};
 use crate::limits::{LOG_WRITER_QUEUE, MAX_APPEND_BYTES};
-
-pub const VOTE_KEY: &[u8] = b"m/vote";
-pub const PURGED_KEY: &[u8] = b"m/purged";
-pub const COMMITTED_KEY: &[u8] = b"m/committed";
-const IDENTITY_KEY: &[u8] = b"m/identity";
-const ENTRY_PREFIX: u8 = b'e';
-
-/// RocksDB's write buffer for the log. A purge usually comes before it is full, so that most entries are written
-/// once, to the write-ahead file, and never to a table.
-const WRITE_BUFFER_BYTES: usize = 64 * 1024 * 1024;
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("the raft log does not open")]
-    Open(#[source] rocksdb::Error),
-    #[error("the raft log does not read")]
-    Read(#[source] rocksdb::Error),
-    #[error("the raft log is corrupt at {what}")]
-    Corrupt { what: String, source: DecodeError },
-    #[error("the raft log has a hole: {have} follows {want_after}")]
-    Hole { want_after: u64, have: u64 },
-    #[error("the data directory belongs to member {found:x?} and not to {want:x?} (cluster id, member id)")]
-    ForeignIdentity { found: (u64, u64), want: (u64, u64) },
+    #[error(transparent)]
+    Wal(#[from] wal::OpenError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
     #[error("the thread that writes the raft log does not start")]
     Thread(#[source] io::Error),
 }
 
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("read entry {index} of the raft log")]
+    Io { index: u64, source: io::Error },
+    #[error("entry {index} of the raft log is corrupt")]
+    Corrupt { index: u64, source: DecodeError },
+    #[error("entry {have} of the raft log stands in the place of entry {index}")]
+    Misplaced { index: u64, have: u64 },
+}
+
 /// What the reader side and the writer thread share.
 pub struct Shared {
-    pub db: DB,
     pub cache: RwLock<LogCache>,
-    pub fsync_seconds: Histogram,
+    index: Arc<RwLock<Index>>,
     vote: RwLock<Option<Vote>>,
     purged: RwLock<Option<LogId>>,
-    /// Dropped after the database: who waits for its tracker knows that the database is closed.
+    /// Who waits for its tracker knows that nobody uses the log any more.
     _open: Option<TaskTrackerToken>,
 }
 
@@ -82,12 +69,6 @@ pub struct LogReader {
     shared: Arc<Shared>,
 }
 
-pub fn entry_key(index: u64) -> [u8; 9] {
-    let mut key = [ENTRY_PREFIX; 9];
-    key[1..].copy_from_slice(&index.to_be_bytes());
-    key
-}
-
 impl LogStore {
     /// Opens the log, checks that it belongs to (cluster id, member id), and starts its writer thread.
     pub fn open(
@@ -96,27 +77,22 @@ impl LogStore {
         fsync_seconds: Histogram,
         open: Option<TaskTrackerToken>,
     ) -> Result<LogStore, OpenError> {
-        let db = DB::open(&options(), path).map_err(OpenError::Open)?;
-        check_identity(&db, identity)?;
-        let vote = read_meta(&db, VOTE_KEY, codec::decode_vote)?;
-        let purged = read_meta(&db, PURGED_KEY, codec::decode_log_id)?;
-        let committed = read_meta(&db, COMMITTED_KEY, codec::decode_log_id)?;
-        let cache = RwLock::new(load_tail(&db)?);
+        let Opened { wal, meta, index } = wal::open(path, identity, fsync_seconds)?;
+        let cache = RwLock::new(load_tail(&index)?);
         let shared = Arc::new(Shared {
-            db,
             cache,
-            fsync_seconds,
-            vote: RwLock::new(vote),
-            purged: RwLock::new(purged),
+            index,
+            vote: RwLock::new(meta.vote),
+            purged: RwLock::new(meta.purged),
             _open: open,
         });
         let (jobs, receiver) = mpsc::channel(LOG_WRITER_QUEUE);
         let writer = shared.clone();
         std::thread::Builder::new()
             .name("raft-log".into())
-            .spawn(move || log_writer::run(writer, receiver))
+            .spawn(move || log_writer::run(writer, wal, receiver))
             .map_err(OpenError::Thread)?;
-        Ok(LogStore { shared, jobs, committed })
+        Ok(LogStore { shared, jobs, committed: meta.committed })
     }
 
     /// True when nothing was ever written: the member joins or forms a cluster for the first time.
@@ -226,9 +202,9 @@ impl LogReader {
         if range.start >= from {
             return Ok(cut(cached, max_bytes));
         }
-        let shared = self.shared.clone();
         let older = range.start..range.end.min(from);
-        let mut entries = tokio::task::spawn_blocking(move || read_entries(&shared.db, older, max_bytes))
+        let located = self.shared.index.read().locate(older, max_bytes);
+        let mut entries = tokio::task::spawn_blocking(move || read_entries(&located))
             .await
             .map_err(io::Error::other)?
             .map_err(io::Error::other)?;
@@ -274,92 +250,37 @@ fn to_range(bounds: &impl RangeBounds<u64>) -> Range<u64> {
     start..end
 }
 
-fn options() -> Options {
-    let mut options = Options::default();
-    options.create_if_missing(true);
-    options.set_write_buffer_size(WRITE_BUFFER_BYTES);
-    options.set_max_background_jobs(2);
-    options.set_keep_log_file_num(2);
-    // A torn record at the very end was never acknowledged; a broken one before it was, and must be an error.
-    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
-    options
-}
-
-fn check_identity(db: &DB, want: (u64, u64)) -> Result<(), OpenError> {
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&want.0.to_be_bytes());
-    bytes[8..].copy_from_slice(&want.1.to_be_bytes());
-    match db.get(IDENTITY_KEY).map_err(OpenError::Read)? {
-        None => db.put(IDENTITY_KEY, bytes).map_err(OpenError::Read),
-        Some(found) if found == bytes => Ok(()),
-        Some(found) => {
-            let part = |from: usize| {
-                found.get(from..from + 8).and_then(|part| part.try_into().ok()).map_or(0, u64::from_be_bytes)
-            };
-            Err(OpenError::ForeignIdentity { found: (part(0), part(8)), want })
-        }
-    }
-}
-
-fn read_meta<T>(
-    db: &DB,
-    key: &[u8],
-    decode: impl Fn(&Bytes) -> Result<T, DecodeError>,
-) -> Result<Option<T>, OpenError> {
-    let Some(bytes) = db.get(key).map_err(OpenError::Read)? else { return Ok(None) };
-    let value = decode(&bytes.into())
-        .map_err(|source| OpenError::Corrupt { what: String::from_utf8_lossy(key).into_owned(), source })?;
-    Ok(Some(value))
-}
-
 /// The last entry alone: it tells where the log ends, and the cache grows from there.
-fn load_tail(db: &DB) -> Result<LogCache, OpenError> {
+fn load_tail(index: &RwLock<Index>) -> Result<LogCache, ReadError> {
     let mut cache = LogCache::default();
-    let mode = IteratorMode::From(&entry_key(u64::MAX), Direction::Reverse);
-    if let Some(item) = db.iterator_opt(mode, entry_bounds(0..u64::MAX)).next() {
-        let (key, value) = item.map_err(OpenError::Read)?;
-        cache.push(decode(&key, value)?);
+    let last = {
+        let index = index.read();
+        index.last().map(|last| index.locate(last..last + 1, 0))
+    };
+    for located in last.into_iter().flatten() {
+        cache.push(read_entry(&located)?);
     }
     Ok(cache)
 }
 
-fn refill_if_empty(shared: &Shared) -> Result<(), OpenError> {
+fn refill_if_empty(shared: &Shared) -> Result<(), ReadError> {
     let mut cache = shared.cache.write();
     if cache.last().is_none() {
-        *cache = load_tail(&shared.db)?;
+        *cache = load_tail(&shared.index)?;
     }
     Ok(())
 }
 
-fn entry_bounds(range: Range<u64>) -> ReadOptions {
-    let mut options = ReadOptions::default();
-    options.set_iterate_lower_bound(entry_key(range.start).to_vec());
-    options.set_iterate_upper_bound(entry_key(range.end).to_vec());
-    options
+fn read_entries(located: &[Located]) -> Result<Vec<Entry>, ReadError> {
+    located.iter().map(read_entry).collect()
 }
 
-fn read_entries(db: &DB, range: Range<u64>, max_bytes: usize) -> Result<Vec<Entry>, OpenError> {
-    let mut entries: Vec<Entry> = Vec::new();
-    let mut bytes = 0;
-    for item in db.iterator_opt(IteratorMode::Start, entry_bounds(range)) {
-        let (key, value) = item.map_err(OpenError::Read)?;
-        bytes += value.len();
-        let entry = decode(&key, value)?;
-        if let Some(last) = entries.last() {
-            let (want_after, have) = (last.log_id.index, entry.index());
-            if have != want_after + 1 {
-                return Err(OpenError::Hole { want_after, have });
-            }
-        }
-        entries.push(entry);
-        if bytes > max_bytes {
-            break;
-        }
+fn read_entry(located: &Located) -> Result<Entry, ReadError> {
+    let index = located.index;
+    let bytes = located.read().map_err(|source| ReadError::Io { index, source })?;
+    let entry = codec::decode_entry(&bytes).map_err(|source| ReadError::Corrupt { index, source })?;
+    match entry.index() {
+        have if have == index => Ok(entry),
+        have => Err(ReadError::Misplaced { index, have }),
     }
-    Ok(entries)
-}
-
-fn decode(key: &[u8], value: Box<[u8]>) -> Result<Entry, OpenError> {
-    codec::decode_entry(&Bytes::from(value))
-        .map_err(|source| OpenError::Corrupt { what: format!("entry {key:02x?}"), source })
 }

@@ -1,20 +1,19 @@
-//! The one thread that writes the raft log: whatever waits goes into one synced write (group commit).
+//! The one thread that writes the raft log: whatever waits goes into one synced frame (group commit).
 //!
 //! In: jobs, in the order in which raft made them. Out: their completions, in the same order, after the sync.
-//! Invariant: a completion means *on disk*; votes and entries are never reordered, since one write batch keeps the
-//! order of its operations and batches follow one another.
+//! Invariant: a completion means *on disk*; votes and entries are never reordered, since a frame keeps the order of its
+//! records and frames follow one another.
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
 
 use openraft::storage::IOFlushed;
-use rocksdb::{WriteBatch, WriteOptions};
 use tokio::sync::{mpsc, oneshot};
 
-use super::codec;
-use super::log_store::{COMMITTED_KEY, PURGED_KEY, Shared, VOTE_KEY, entry_key};
+use super::log_store::Shared;
 use super::types::{Entry, LogId, TypeConfig, Vote};
+use super::wal::Wal;
+use super::wal::record::Records;
 use crate::limits::{LOG_CACHE_BYTES, LOG_CACHE_ENTRIES, MAX_LOG_WRITE_BYTES};
 
 pub enum Job {
@@ -45,30 +44,29 @@ enum Completion {
     Done(Done),
 }
 
-/// Runs until every sender of jobs is gone.
-pub fn run(shared: Arc<Shared>, mut jobs: mpsc::Receiver<Job>) {
+/// Runs until every sender of jobs is gone. The log is closed before `shared` tells so (parameters drop backwards).
+pub fn run(shared: Arc<Shared>, mut wal: Wal, mut jobs: mpsc::Receiver<Job>) {
     let mut pending = Pending::default();
     while let Some(job) = jobs.blocking_recv() {
         pending.add(job);
-        while pending.bytes < MAX_LOG_WRITE_BYTES
+        while pending.records.frame_bytes() < MAX_LOG_WRITE_BYTES
             && let Ok(job) = jobs.try_recv()
         {
             pending.add(job);
         }
         if !pending.completions.is_empty() {
-            pending.write(&shared);
+            pending.write(&mut wal, &shared);
         }
     }
     // A clean stop keeps the committed position, so that the next start need not find it again.
     if pending.committed.is_some() {
-        pending.write(&shared);
+        pending.write(&mut wal, &shared);
     }
 }
 
 #[derive(Default)]
 struct Pending {
-    batch: WriteBatch,
-    bytes: usize,
+    records: Records,
     committed: Option<LogId>,
     last_appended: Option<u64>,
     completions: Vec<Completion>,
@@ -79,40 +77,37 @@ impl Pending {
         match job {
             Job::Append { entries, flushed } => {
                 for entry in &entries {
-                    let record = codec::encode_entry(entry);
-                    self.bytes += record.len();
-                    self.batch.put(entry_key(entry.log_id.index), &record);
+                    self.records.entry(entry);
                     self.last_appended = Some(entry.log_id.index);
                 }
                 self.completions.push(Completion::Flushed(flushed));
             }
             Job::SaveVote { vote, done } => {
-                self.batch.put(VOTE_KEY, codec::encode_vote(&vote));
+                self.records.vote(&vote);
                 self.completions.push(Completion::Done(done));
             }
             Job::SaveCommitted(log_id) => self.committed = Some(log_id),
             Job::TruncateAfter { last, done } => {
                 let first = last.map_or(0, |last| last + 1);
-                self.batch.delete_range(entry_key(first), entry_key(u64::MAX));
+                self.records.truncate_from(first);
                 self.last_appended = self.last_appended.filter(|appended| *appended < first);
                 self.completions.push(Completion::Done(done));
             }
             Job::Purge { upto, done } => {
-                self.batch.delete_range(entry_key(0), entry_key(upto.index + 1));
-                self.batch.put(PURGED_KEY, codec::encode_log_id(&upto));
+                self.records.purge(&upto);
                 self.completions.push(Completion::Done(done));
             }
         }
     }
 
-    fn write(&mut self, shared: &Shared) {
-        let Pending { mut batch, committed, last_appended, completions, bytes: _ } = std::mem::take(self);
-        if let Some(committed) = committed {
-            batch.put(COMMITTED_KEY, codec::encode_log_id(&committed));
+    fn write(&mut self, wal: &mut Wal, shared: &Shared) {
+        let Pending { mut records, committed, last_appended, completions } = std::mem::take(self);
+        if let Some(committed) = &committed {
+            records.committed(committed);
         }
-        let result = write_synced(shared, &batch);
-        if let (Ok(()), Some(last)) = (&result, last_appended) {
-            shared.cache.write().evict(last, LOG_CACHE_ENTRIES, LOG_CACHE_BYTES);
+        let result = wal.write(records);
+        if let Err(error) = &result {
+            tracing::error!(%error, "the raft log cannot be written");
         }
         for completion in completions {
             let result = result.as_ref().copied().map_err(|error| io::Error::other(error.to_string()));
@@ -122,14 +117,8 @@ impl Pending {
                 Completion::Done(done) => drop(done.send(result)),
             }
         }
+        if let (Ok(()), Some(last)) = (&result, last_appended) {
+            shared.cache.write().evict(last, LOG_CACHE_ENTRIES, LOG_CACHE_BYTES);
+        }
     }
-}
-
-fn write_synced(shared: &Shared, batch: &WriteBatch) -> io::Result<()> {
-    let mut options = WriteOptions::default();
-    options.set_sync(true);
-    let started = Instant::now();
-    let result = shared.db.write_opt(batch, &options).map_err(io::Error::other);
-    shared.fsync_seconds.observe(started.elapsed().as_secs_f64());
-    result
 }

@@ -20,6 +20,7 @@ pub mod peer_service;
 pub mod peers;
 pub mod proposer;
 pub mod raft;
+pub mod raft_thread;
 pub mod read_index;
 pub mod reply_wire;
 pub mod snapshot;
@@ -29,6 +30,7 @@ pub mod start;
 pub mod state_machine;
 pub mod transport;
 pub mod types;
+pub mod wal;
 pub mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -89,14 +89,15 @@ impl Started {
     }
 }
 
+/// To be run on the [`super::raft_thread`]: every task of consensus is spawned where this runs.
 pub async fn start(
     settings: Settings,
     log: LogStore,
     applier: Applier,
     snapshots: SnapshotRoot,
-    tasks: &Tasks,
+    tasks: Tasks,
 ) -> Result<Started, StartError> {
-    let Tasks { tracker, shutdown, metrics } = tasks;
+    let Tasks { tracker, shutdown, metrics } = &tasks;
     let config = raft_config(&settings).map_err(|error| StartError::Timing(error.to_string()))?;
     let own_id = settings.member_id;
     let peers = Peers::new(
@@ -212,6 +213,9 @@ fn raft_config(settings: &Settings) -> Result<RaftConfig, openraft::ConfigError>
         snapshot_policy: SnapshotPolicy::LogsSinceLast(settings.snapshot_count),
         max_in_snapshot_log_to_keep: settings.catch_up_entries.min(settings.snapshot_count),
         purge_batch_size: 1,
+        // Batches are made before raft sees them, so that waiting for more gains nothing: followers get an entry while
+        // the leader's own disk is still at it.
+        broadcast_submitted_on_append: Some(true),
         ..RaftConfig::default()
     };
     config.validate()

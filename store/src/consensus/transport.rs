@@ -1,6 +1,7 @@
 //! Raft's messages to one other member, over gRPC.
 //!
-//! Appends are pipelined: one stream carries them as fast as they are made, and the answers come back in order.
+//! Appends are pipelined: one stream carries them as fast as they are made, and the answers come back in order. A lone
+//! one, such as a heartbeat, is a plain call, which costs a third of a stream's beginning and end.
 //! A call that fails is reported as such, never as a grant: a lone member must not win a pre-vote.
 
 use std::future::Future;
@@ -110,9 +111,23 @@ impl RaftNetworkV2<TypeConfig> for Link {
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
-        let requests = input.map(|request| wire::append_to(&request));
         async move {
+            let mut input = input;
+            let first =
+                input.next().await.ok_or_else(|| network_error::<RpcError>("there is nothing to append"))?;
+            // Polled once: a heartbeat is a stream that is over by now, and replication one that goes on.
+            let second = input.next().now_or_never();
             let mut client = self.client(Lane::Raft)?;
+            let first = wire::append_to(&first);
+            if let Some(None) = second {
+                let call = client.append(first);
+                let answer = self.bounded(RPCTypes::AppendEntries, option.hard_ttl(), call).await;
+                let answer = answer.and_then(|answer| append_answer(Ok(answer.into_inner())));
+                return Ok(futures::stream::iter([answer]).boxed());
+            }
+            let second = second.flatten().map(|request| wire::append_to(&request));
+            let rest = input.map(|request| wire::append_to(&request));
+            let requests = futures::stream::iter(std::iter::once(first).chain(second)).chain(rest);
             let call = client.stream_append(requests);
             let answers = self.bounded(RPCTypes::AppendEntries, option.hard_ttl(), call).await?.into_inner();
             Ok(answers.map(append_answer).boxed())
