@@ -130,7 +130,7 @@ async fn identify(config: &Config) -> Result<(u64, u64), StartError> {
     if let Some(ids) = id_file::read(&dir).map_err(unusable)? {
         return Ok(ids);
     }
-    let ids = if dir.join("log").exists() {
+    let ids = if dir.join("wal").exists() {
         // A restored snapshot: it was made for what the flags say, and the log checks that.
         (config.cluster_id(), config.own_id())
     } else {

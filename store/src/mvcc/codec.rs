@@ -98,10 +98,18 @@ pub fn kv_prefix(user_key: &[u8]) -> Vec<u8> {
 }
 
 pub fn kv_key(user_key: &[u8], revision: Revision) -> Vec<u8> {
-    let mut out = kv_prefix(user_key);
+    let mut out = Vec::with_capacity(user_key.len() + TERMINATOR.len() + REVISION_BYTES);
+    kv_key_into(user_key, revision, &mut out);
+    out
+}
+
+/// Replaces what `out` holds.
+pub fn kv_key_into(user_key: &[u8], revision: Revision, out: &mut Vec<u8>) {
+    out.clear();
+    escape_into(user_key, out);
+    out.extend_from_slice(&TERMINATOR);
     out.put_i64(!revision.main);
     out.put_u32(!revision.sub);
-    out
 }
 
 /// Where the versions of user keys at or after `user_key` begin.

@@ -16,14 +16,17 @@ pub mod key_range;
 pub mod limits;
 pub mod load;
 pub mod range;
+pub mod range_wire;
 pub mod read;
 pub mod write;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use balsa_proto::etcd::etcdserverpb::{RangeRequest, RangeResponse, TxnRequest, TxnResponse};
+use balsa_proto::etcd::etcdserverpb::{RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse};
 use balsa_proto::etcd::mvccpb::KeyValue;
+use bytes::Bytes;
+use prost::Message;
 use tokio::sync::watch;
 
 pub use counts::Counts;
@@ -95,6 +98,22 @@ impl Mvcc {
     pub fn range(&self, request: &RangeRequest) -> Result<RangeResponse, Error> {
         self.shared.counts.ranges.add(1);
         self.consistent(|reader| reader.range(request))
+    }
+
+    /// Like [`Mvcc::range`], as the bytes of the reply; `header` makes a whole header for a revision.
+    pub fn range_wire(
+        &self,
+        request: &RangeRequest,
+        header: impl Fn(i64) -> ResponseHeader,
+    ) -> Result<Bytes, Error> {
+        self.consistent(|reader| {
+            if range_wire::is_plain(request) {
+                return reader.range_wire(request, &header);
+            }
+            let mut response = reader.range(request)?;
+            response.header = Some(header(reader.revision));
+            Ok(response.encode_to_vec().into())
+        })
     }
 
     /// Answers a transaction that writes nothing (see [`crate::apply::txn::is_read_only`]).

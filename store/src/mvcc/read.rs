@@ -139,7 +139,10 @@ impl<'a> Reader<'a> {
                 let at = codec::kv_key(key, live.modified);
                 let record = match self.pending.and_then(|pending| pending.get(&at[..])) {
                     Some(bytes) => decode(Column::Kv, &at, bytes.clone())?,
-                    None => decode(Column::Kv, &at, take_at(&mut *cursor, &at)?.ok_or(ReadError::Vanished)?)?,
+                    None => {
+                        let bytes = take_at(&mut *cursor, &at, Bytes::copy_from_slice)?;
+                        decode(Column::Kv, &at, bytes.ok_or(ReadError::Vanished)?)?
+                    }
                 };
                 rows.push(key_value(Bytes::copy_from_slice(key), live.modified, record.meta, record.payload));
             }
@@ -190,7 +193,10 @@ impl<'a> Reader<'a> {
         Ok(count)
     }
 
-    fn viewing<T>(&self, read: impl Fn(&dyn View) -> Result<T, ReadError>) -> Result<T, ReadError> {
+    pub(super) fn viewing<T>(
+        &self,
+        read: impl Fn(&dyn View) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
         let mut outcome = None;
         self.backend.view(&mut |view| outcome = Some(read(view)))?;
         outcome.expect("a backend calls the reader exactly once")
@@ -201,8 +207,12 @@ fn bare(key: &[u8], live: &Live) -> KeyValue {
     key_value(Bytes::copy_from_slice(key), live.modified, live.meta(), Bytes::new())
 }
 
-/// The record at exactly `at`, reached from a position before it.
-fn take_at(cursor: &mut dyn Cursor, at: &[u8]) -> Result<Option<Bytes>, BackendError> {
+/// What `take` makes of the record at exactly `at`, reached from a position before it.
+pub(super) fn take_at<T>(
+    cursor: &mut dyn Cursor,
+    at: &[u8],
+    take: impl FnOnce(&[u8]) -> T,
+) -> Result<Option<T>, BackendError> {
     for _ in 0..STEPS_BEFORE_SEEK {
         match cursor.item() {
             Some((key, _)) if key < at => cursor.next()?,
@@ -212,7 +222,7 @@ fn take_at(cursor: &mut dyn Cursor, at: &[u8]) -> Result<Option<Bytes>, BackendE
     if cursor.item().is_some_and(|(key, _)| key < at) {
         cursor.seek(at)?;
     }
-    Ok(cursor.item().filter(|(key, _)| *key == at).map(|(_, bytes)| Bytes::copy_from_slice(bytes)))
+    Ok(cursor.item().filter(|(key, _)| *key == at).map(|(_, bytes)| take(bytes)))
 }
 
 /// One walk over the versions of the range: of each key the newest at or before `revision`, unless it is a delete.

@@ -4,9 +4,10 @@ use balsa_proto::etcd::etcdserverpb::kv_server::Kv;
 use balsa_proto::etcd::etcdserverpb::request_op::Request as OpRequest;
 use balsa_proto::etcd::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse,
-    RangeRequest, RangeResponse, RangeStreamResponse, TxnRequest, TxnResponse,
+    RangeRequest, RangeResponse, RangeStreamResponse, ResponseHeader, TxnRequest, TxnResponse,
 };
 use balsa_proto::store::command::Op;
+use bytes::Bytes;
 use futures::stream::BoxStream;
 use prost::Message;
 use tonic::{Request, Response, Status};
@@ -40,6 +41,34 @@ impl KvService {
         self.identity.consensus.propose(op).await
     }
 
+    /// The reply as bytes: what the gRPC port serves (see [`super::range_door`]).
+    pub async fn range_wire(&self, request: Request<RangeRequest>) -> Result<Response<Bytes>, Status> {
+        let base = self.identity.header();
+        let header = move |revision| ResponseHeader { revision, ..base };
+        let read = move |mvcc: &Mvcc, request: &RangeRequest| mvcc.range_wire(request, header);
+        self.read_range(request, read).await.map(Response::new)
+    }
+
+    /// Every range of the service passes here: checks first, then the barrier, then the read.
+    async fn read_range<T: Send + 'static>(
+        &self,
+        request: Request<RangeRequest>,
+        read: impl FnOnce(&Mvcc, &RangeRequest) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Status> {
+        let request = request.into_inner();
+        check::range(&request)?;
+        if !request.serializable {
+            if self.identity.is_learner() {
+                return Err(Error::NotSupportedForLearner.into());
+            }
+            self.identity.consensus.read_barrier().await?;
+        }
+        // The index counts what lives now; whatever else has a range looks at the disk for each key.
+        let counts_only = request.count_only && request.revision <= 0;
+        let many_keys = !request.range_end.is_empty() && !counts_only;
+        Ok(self.read(many_keys, move |mvcc| read(mvcc, &request)).await?)
+    }
+
     /// Readers of many keys may wait for the disk for long, and do so away from the async workers.
     async fn read<T: Send + 'static>(
         &self,
@@ -64,16 +93,7 @@ impl Kv for KvService {
     type RangeStreamStream = BoxStream<'static, Result<RangeStreamResponse, Status>>;
 
     async fn range(&self, request: Request<RangeRequest>) -> Result<Response<RangeResponse>, Status> {
-        let request = request.into_inner();
-        check::range(&request)?;
-        if !request.serializable {
-            if self.identity.is_learner() {
-                return Err(Error::NotSupportedForLearner.into());
-            }
-            self.identity.consensus.read_barrier().await?;
-        }
-        let many_keys = !request.range_end.is_empty();
-        let mut response = self.read(many_keys, move |mvcc| mvcc.range(&request)).await?;
+        let mut response = self.read_range(request, |mvcc, request| mvcc.range(request)).await?;
         self.identity.fill(&mut response.header);
         Ok(Response::new(response))
     }

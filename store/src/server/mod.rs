@@ -12,6 +12,7 @@ pub mod maintenance;
 pub mod need_leader;
 pub mod observe;
 pub mod ports;
+pub mod range_door;
 pub mod rpc_stats;
 pub mod tls;
 pub mod watch;
@@ -22,10 +23,12 @@ use balsa_proto::etcd::etcdserverpb::kv_server::KvServer;
 use balsa_proto::etcd::etcdserverpb::lease_server::LeaseServer;
 use balsa_proto::etcd::etcdserverpb::maintenance_server::MaintenanceServer;
 use balsa_proto::etcd::etcdserverpb::watch_server::WatchServer;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
+use self::range_door::RangeDoor;
 use crate::limits::GRPC_OVERHEAD_BYTES;
 use crate::membership::LeaderMembers;
 use crate::status::Identity;
@@ -50,13 +53,15 @@ pub fn routes(shared: &Shared) -> Routes {
     let recv_bytes = shared.max_request_bytes.saturating_add(GRPC_OVERHEAD_BYTES);
     // etcd sets no bound on what it sends but that of the wire.
     let send_bytes = i32::MAX as usize;
-    let kv = KvServer::new(kv::KvService::new(shared));
+    let kv = Arc::new(kv::KvService::new(shared));
+    let ranges = RangeDoor { kv: kv.clone(), recv_bytes, send_bytes };
+    let kv = KvServer::from_arc(kv);
     let watch = WatchServer::new(watch::WatchService::new(shared));
     let lease = LeaseServer::new(lease::LeaseService::new(shared));
     let cluster = ClusterServer::new(cluster::ClusterService::new(shared));
     let maintenance = MaintenanceServer::new(maintenance::MaintenanceService::new(shared));
     let auth = AuthServer::new(auth::AuthService::new(shared));
-    Routes::new(kv.max_decoding_message_size(recv_bytes).max_encoding_message_size(send_bytes))
+    Routes::new(ranges.before(kv.max_decoding_message_size(recv_bytes).max_encoding_message_size(send_bytes)))
         .add_service(watch.max_decoding_message_size(recv_bytes).max_encoding_message_size(send_bytes))
         .add_service(lease.max_encoding_message_size(send_bytes))
         .add_service(cluster)

@@ -1,21 +1,20 @@
 //! `etcdserverpb.Watch`: the gRPC shell around [`WatchStream`], which knows the rules.
 //!
-//! One task per client stream. It takes requests and hands out responses; when the client does not read, it waits, and
-//! the stream's watchers fall behind in the hub without anybody else noticing.
+//! The connection drives each client stream: it takes requests and hands out responses; when the client does not read, the
+//! stream is not polled, and its watchers fall behind in the hub without anybody else noticing.
 
 use balsa_proto::etcd::etcdserverpb::watch_server::Watch;
 use balsa_proto::etcd::etcdserverpb::{WatchRequest, WatchResponse};
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use std::time::Duration;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Shared, need_leader};
 use crate::error::Error;
-use crate::limits::{GRPC_OVERHEAD_BYTES, STREAM_BUFFER};
+use crate::limits::{GRPC_OVERHEAD_BYTES, RESPONSES_IN_A_ROW};
 use crate::status::Identity;
 use crate::watch::{StreamOptions, WatchHub, WatchStream};
 
@@ -50,29 +49,31 @@ impl Watch for WatchService {
             progress_interval: self.progress_interval,
             fragment_bytes: self.max_request_bytes.saturating_add(GRPC_OVERHEAD_BYTES),
         };
-        let (responses, stream) = mpsc::channel(STREAM_BUFFER);
-        let client =
-            Client { identity: self.identity.clone(), responses, requests: Some(request.into_inner()) };
-        let watchers = self.hub.stream(options);
-        let shutdown = self.shutdown.clone();
-        tokio::spawn(async move {
-            let responses = client.responses.clone();
-            tokio::select! {
-                () = client.serve(watchers) => {}
-                () = lost => drop(responses.send(Err(Error::NoLeader.into())).await),
-                () = shutdown.cancelled() => drop(responses.send(Err(Error::Stopped.into())).await),
-            }
-        });
-        Ok(Response::new(ReceiverStream::new(stream).boxed()))
+        let client = Client {
+            identity: self.identity.clone(),
+            requests: Some(request.into_inner()),
+            watchers: self.hub.stream(options),
+            lost: Box::pin(lost),
+            shutdown: Box::pin(self.shutdown.clone().cancelled_owned()),
+            in_a_row: 0,
+            ended: false,
+        };
+        Ok(Response::new(futures::stream::unfold(client, Client::next).boxed()))
     }
 }
 
-/// The two directions of one client's stream.
+/// The two directions of one client's stream. Polled by the connection itself: a response passes no channel.
 struct Client {
     identity: Identity,
-    responses: mpsc::Sender<Result<WatchResponse, Status>>,
     /// `None` once the client has said all it wants to say; it may go on listening.
     requests: Option<Streaming<WatchRequest>>,
+    watchers: WatchStream,
+    /// Resolves when the client wanted a leader and there has been none for too long.
+    lost: BoxFuture<'static, ()>,
+    shutdown: BoxFuture<'static, ()>,
+    /// Responses since the last look at the requests.
+    in_a_row: usize,
+    ended: bool,
 }
 
 /// What happened next on a stream.
@@ -80,39 +81,50 @@ enum Turn {
     Request(WatchRequest),
     NoMoreRequests,
     Response(WatchResponse),
+    End(Error),
 }
 
 impl Client {
-    /// Until the client is gone.
-    async fn serve(mut self, mut watchers: WatchStream) {
-        loop {
-            let turn = tokio::select! {
-                biased;
-                request = next_request(&mut self.requests) => request,
-                response = watchers.next() => Turn::Response(response),
-                () = self.responses.closed() => return,
-            };
-            match turn {
-                Turn::Request(request) => watchers.handle(request),
+    /// The next response, and what comes after it; `None` after an end.
+    async fn next(mut self) -> Option<(Result<WatchResponse, Status>, Self)> {
+        while !self.ended {
+            match self.turn().await {
+                Turn::Request(request) => self.watchers.handle(request),
                 Turn::NoMoreRequests => self.requests = None,
-                Turn::Response(response) => {
-                    if self.send(response).await.is_err() {
-                        return;
-                    }
+                Turn::Response(response) => return Some((Ok(self.complete(response)), self)),
+                Turn::End(error) => {
+                    self.ended = true;
+                    return Some((Err(error.into()), self));
                 }
             }
         }
+        None
     }
 
-    async fn send(
-        &self,
-        mut response: WatchResponse,
-    ) -> Result<(), mpsc::error::SendError<Result<WatchResponse, Status>>> {
+    /// Responses that wait go first, but a client that cancels is heard before long.
+    async fn turn(&mut self) -> Turn {
+        if self.in_a_row < RESPONSES_IN_A_ROW
+            && let Some(response) = self.watchers.ready()
+        {
+            self.in_a_row += 1;
+            return Turn::Response(response);
+        }
+        self.in_a_row = 0;
+        tokio::select! {
+            biased;
+            request = next_request(&mut self.requests) => request,
+            () = &mut self.shutdown => Turn::End(Error::Stopped),
+            () = &mut self.lost => Turn::End(Error::NoLeader),
+            response = self.watchers.next() => Turn::Response(response),
+        }
+    }
+
+    fn complete(&self, mut response: WatchResponse) -> WatchResponse {
         let revision = response.header.as_ref().map_or(0, |header| header.revision);
         let mut header = self.identity.header_without_revision();
         header.revision = revision;
         response.header = Some(header);
-        self.responses.send(Ok(response)).await
+        response
     }
 }
 

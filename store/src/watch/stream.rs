@@ -118,7 +118,7 @@ impl WatchStream {
     /// The next response; the header carries the revision only. Waits for as long as there is none.
     pub async fn next(&mut self) -> WatchResponse {
         loop {
-            if let Some(response) = self.next_ready() {
+            if let Some(response) = self.ready() {
                 return response;
             }
             self.start_catching_up();
@@ -131,8 +131,8 @@ impl WatchStream {
         }
     }
 
-    /// A response that needs no waiting.
-    fn next_ready(&mut self) -> Option<WatchResponse> {
+    /// A response that needs no waiting; `None` if there is none.
+    pub fn ready(&mut self) -> Option<WatchResponse> {
         loop {
             if let Some(response) = self.outbox.pop_front() {
                 return Some(response);

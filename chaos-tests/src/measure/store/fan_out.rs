@@ -75,11 +75,11 @@ async fn listen(
     while latencies.len() < expected {
         let message = answers.message().await.context("watch")?.context("the stream ended")?;
         let now = epoch.elapsed();
-        for_each(message, EVENTS, &mut |event| {
+        for_each(&message, EVENTS, &mut |event| {
             for_each(event, KV, &mut |kv| {
                 for_each(kv, VALUE, &mut |mut value| {
-                    latencies
-                        .push(now.saturating_sub(Duration::from_nanos(value.try_get_u64().unwrap_or(0))));
+                    let sent = Duration::from_nanos(value.try_get_u64().unwrap_or(0));
+                    latencies.push(now.saturating_sub(sent));
                     Ok(())
                 })
             })
@@ -90,12 +90,14 @@ async fn listen(
 }
 
 /// Calls `visit` with each length-delimited field of that number.
-fn for_each(mut message: Bytes, field: u32, visit: &mut impl FnMut(Bytes) -> Result<()>) -> Result<()> {
-    while message.has_remaining() {
+fn for_each(mut message: &[u8], field: u32, visit: &mut impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    while !message.is_empty() {
         let (number, wire_type) = decode_key(&mut message).context("read a field")?;
         let number_or_length = decode_varint(&mut message).context("read a field")?;
         if wire_type == WireType::LengthDelimited {
-            let body = message.split_to(usize::try_from(number_or_length).context("read a length")?);
+            let length = usize::try_from(number_or_length).context("read a length")?;
+            let (body, rest) = message.split_at_checked(length).context("a field is cut off")?;
+            message = rest;
             if number == field {
                 visit(body)?;
             }
