@@ -115,6 +115,8 @@ fn a_flipped_bit_is_an_error_wherever_it_is() {
     after(|bytes, _| bytes[2500] ^= 1, expect!["damaged before"]);
     after(|bytes, last| bytes[last + 500] ^= 1, expect!["damaged at the last frame"]);
     after(|bytes, last| bytes[last] ^= 1, expect!["damaged at the last frame"]);
+    // In the length: not a frame whose end is missing.
+    after(|bytes, last| bytes[last + 26] ^= 1, expect!["damaged at the last frame"]);
     after(|bytes, _| bytes[30] ^= 1, expect!["damaged before"]);
     // A whole sector gone from the middle is no tear: frames that came later are whole.
     after(|bytes, _| bytes[2560..3072].fill(0), expect!["damaged before"]);

@@ -69,9 +69,6 @@ pub trait Consensus: Send + Sync + 'static {
     /// Appends only while this member leads in `term`, and never anywhere else: for what a leader decides by itself.
     fn propose_in_term(&self, term: u64, ops: Vec<Op>) -> BoxFuture<'_, Result<Vec<CommandResult>, Error>>;
 
-    /// Confirms with a majority that this member leads; the index of all that it had committed.
-    fn ask_majority(&self) -> BoxFuture<'_, Result<u64, Error>>;
-
     fn leadership(&self) -> Leadership;
     fn watch_leadership(&self) -> watch::Receiver<Leadership>;
 
@@ -141,8 +138,17 @@ impl dyn Consensus {
 
     /// Confirms with a majority that this member leads, and waits until it has applied all that it had committed.
     pub async fn confirm_leadership(&self, applied_wait: Duration) -> Result<(), Error> {
-        let confirmed = tokio::time::timeout(self.request_timeout(), self.ask_majority());
-        let index = confirmed.await.unwrap_or(Err(Error::Timeout))?;
+        let before = self.leadership();
+        if !before.is_leader {
+            return Err(Error::NotLeader);
+        }
+        let confirmed = tokio::time::timeout(self.request_timeout(), self.submit_read()?).await;
+        let index = confirmed.map_err(|_| Error::Timeout)?.map_err(|_| Error::Stopped)??;
+        let after = self.leadership();
+        // A term has one leader: who leads in it before and after has led in between, and so has asked by itself.
+        if !after.is_leader || after.term != before.term {
+            return Err(Error::NotLeader);
+        }
         let applied = tokio::time::timeout(applied_wait, self.wait_applied(index)).await;
         applied.unwrap_or(Err(Error::TimeoutWaitAppliedIndex))
     }

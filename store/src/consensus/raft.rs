@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::peers::{Client, Lane};
 use super::proposer::{self, CommandResult, Proposal};
-use super::read_index::{self, Reader};
+use super::read_index::Reader;
 use super::state_machine::StateMachine;
 use super::types::{EncodedBatch, LeaderId, LogId, TypeConfig};
 use super::{
@@ -115,10 +115,6 @@ impl Consensus for RaftConsensus {
 
     fn propose_in_term(&self, term: u64, ops: Vec<Op>) -> BoxFuture<'_, Result<Vec<CommandResult>, Error>> {
         self.append_in_term(term, ops).boxed()
-    }
-
-    fn ask_majority(&self) -> BoxFuture<'_, Result<u64, Error>> {
-        read_index::confirm(&self.inner.raft).boxed()
     }
 
     fn leadership(&self) -> Leadership {

@@ -93,7 +93,7 @@ pub fn run(options: &Options) -> Result<()> {
     let plan = if options.quick {
         Plan { rounds: 3, round: Duration::from_millis(1200) }
     } else {
-        Plan { rounds: 5, round: Duration::from_secs(4) }
+        Plan { rounds: 5, round: Duration::from_secs(2) }
     };
     // On a disk, not in memory: fsync is what is measured.
     let dir = tempfile::Builder::new()

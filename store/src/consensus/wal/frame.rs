@@ -1,15 +1,16 @@
 //! Frames: header, checksum, body.
 //!
 //! ```text
-//! magic u32 | crc32c u32 | segment u64 | number u64 | len u32 | body      (little endian)
+//! magic u32 | crc32c u32 | segment u64 | number u64 | len u32 | not len u32 | body      (little endian)
 //! ```
 //! The checksum covers all that follows it. The segment is in it, so that a frame cannot be taken for one of another
-//! file; the number counts data frames over all segments, so that none can be missing.
+//! file; the number counts data frames over all segments, so that none can be missing. The length stands there twice, so that a flipped bit in it does not look like a frame
+//! whose end is missing.
 
 use std::ops::Range;
 
 const MAGIC: u32 = 0xf7a3_ba15;
-pub const HEADER_BYTES: usize = 4 + 4 + 8 + 8 + 4;
+pub const HEADER_BYTES: usize = 4 + 4 + 8 + 8 + 4 + 4;
 /// What a disk writes whole or not at all.
 const SECTOR_BYTES: usize = 512;
 
@@ -24,6 +25,7 @@ pub fn seal(frame: &mut [u8], segment: u64, number: u64) {
     frame[8..16].copy_from_slice(&segment.to_le_bytes());
     frame[16..24].copy_from_slice(&number.to_le_bytes());
     frame[24..28].copy_from_slice(&len.to_le_bytes());
+    frame[28..32].copy_from_slice(&(!len).to_le_bytes());
     let crc = crc32c::crc32c(&frame[8..]);
     frame[..4].copy_from_slice(&MAGIC.to_le_bytes());
     frame[4..8].copy_from_slice(&crc.to_le_bytes());
@@ -52,15 +54,24 @@ pub fn look(bytes: &[u8], at: usize, segment: u64) -> Found {
 
 fn frame_at(bytes: &[u8], at: usize, segment: u64) -> Option<Found> {
     let header = bytes.get(at..at.checked_add(HEADER_BYTES)?)?;
-    let u32_at = |from: usize| u32::from_le_bytes(header[from..from + 4].try_into().expect("four bytes"));
     let u64_at = |from: usize| u64::from_le_bytes(header[from..from + 8].try_into().expect("eight bytes"));
-    if u32_at(0) != MAGIC || u64_at(8) != segment {
+    if u64_at(8) != segment {
         return None;
     }
     let body_at = at + HEADER_BYTES;
-    let body = body_at..body_at.checked_add(u32_at(24) as usize)?;
+    let body = body_at..body_at.checked_add(len_of(header)?)?;
     let covered = bytes.get(at + 8..body.end)?;
-    (crc32c::crc32c(covered) == u32_at(4)).then(|| Found::Frame { number: u64_at(16), body })
+    (crc32c::crc32c(covered) == u32_at(header, 4)).then(|| Found::Frame { number: u64_at(16), body })
+}
+
+/// `None` if the header is not one.
+fn len_of(header: &[u8]) -> Option<usize> {
+    let len = u32_at(header, 24);
+    (u32_at(header, 0) == MAGIC && u32_at(header, 28) == !len).then_some(len as usize)
+}
+
+fn u32_at(header: &[u8], from: usize) -> u32 {
+    u32::from_le_bytes(header[from..from + 4].try_into().expect("four bytes"))
 }
 
 /// Whether the broken frame at `at` is one that the power cut off: the last thing written, with a sector of it missing.
@@ -68,20 +79,15 @@ pub fn is_torn(bytes: &[u8], at: usize, segment: u64) -> bool {
     let Some(last) = bytes.iter().rposition(|byte| *byte != 0) else { return false };
     let end = claimed_end(bytes, at).max(last + 1).min(bytes.len());
     let magic = MAGIC.to_le_bytes();
-    let whole_frame_follows = (at + 1..last.saturating_sub(HEADER_BYTES))
+    let whole_frame_follows = (at + 1..=last)
         .any(|later| bytes[later..].starts_with(&magic) && frame_at(bytes, later, segment).is_some());
     !whole_frame_follows && has_zero_sector(bytes, at..end)
 }
 
 /// Where the frame says that it ends, if its header arrived.
 fn claimed_end(bytes: &[u8], at: usize) -> usize {
-    match bytes.get(at..at + HEADER_BYTES) {
-        Some(header) if header[..4] == MAGIC.to_le_bytes() => {
-            let len = u32::from_le_bytes(header[24..28].try_into().expect("four bytes")) as usize;
-            (at + HEADER_BYTES).saturating_add(len)
-        }
-        _ => at,
-    }
+    let len = bytes.get(at..at + HEADER_BYTES).and_then(len_of);
+    len.map_or(at, |len| (at + HEADER_BYTES).saturating_add(len))
 }
 
 fn has_zero_sector(bytes: &[u8], range: Range<usize>) -> bool {
