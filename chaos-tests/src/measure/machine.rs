@@ -2,7 +2,7 @@
 
 use std::fs;
 
-/// Processor, cores, memory, kernel.
+/// Processor, cores, memory, kernel, and how busy it is.
 pub fn describe() -> String {
     let field = |file: &str, name: &str| {
         let text = fs::read_to_string(file).unwrap_or_default();
@@ -10,12 +10,14 @@ pub fn describe() -> String {
         line.split_once(':').map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     format!(
-        "{cores} cores of {}, memory {}, Linux {}",
+        "{cores} cores of {}, memory {}, Linux {}, load average {} at the start",
         field("/proc/cpuinfo", "model name"),
         field("/proc/meminfo", "MemTotal"),
-        kernel.trim()
+        kernel.trim(),
+        load.split(' ').next().unwrap_or_default()
     )
 }
 
