@@ -1,10 +1,14 @@
 //! The command line of a store member: etcd's flags, names and `ETCD_*` environment. See [`crate::flags`] for the rest.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 
-use crate::config::{Config, ConfigError, parse_initial_cluster, parse_urls};
+use crate::config::{
+    AutoCompactionMode, Config, ConfigError, Maintenance, parse_initial_cluster, parse_retention, parse_urls,
+};
+use crate::ctl::duration;
 use crate::flags::{Refused, ServingFlags, TlsFlags, file, gates};
 use crate::limits;
 
@@ -88,6 +92,28 @@ pub struct Args {
     #[arg(long, env = "ETCD_MAX_TXN_OPS", default_value_t = limits::DEFAULT_MAX_TXN_OPS)]
     pub max_txn_ops: u64,
 
+    /// Bytes of data after which writes are refused until room is made; 0: 2 GiB; negative: without bound.
+    #[arg(long, env = "ETCD_QUOTA_BACKEND_BYTES", default_value_t = 0, allow_negative_numbers = true)]
+    pub quota_backend_bytes: i64,
+
+    /// Whether --auto-compaction-retention counts time or revisions.
+    #[arg(long, env = "ETCD_AUTO_COMPACTION_MODE", default_value = "periodic")]
+    pub auto_compaction_mode: AutoCompactionMode,
+
+    /// How much history to keep: hours, a duration such as 30m, or a number of revisions; 0: all.
+    #[arg(long, env = "ETCD_AUTO_COMPACTION_RETENTION", default_value = "0")]
+    pub auto_compaction_retention: String,
+
+    /// How often the leader compares the members' data; 0: never.
+    #[arg(long, env = "ETCD_CORRUPT_CHECK_TIME", default_value = "0s",
+          value_parser = duration::parse)]
+    pub corrupt_check_time: Duration,
+
+    /// How often the leader compares what compactions left on the members, if the gate CompactHashCheck is on.
+    #[arg(long, env = "ETCD_COMPACT_HASH_CHECK_TIME",
+          default_value = "1m", value_parser = duration::parse)]
+    pub compact_hash_check_time: Duration,
+
     /// What is logged.
     #[arg(long, env = "ETCD_LOG_LEVEL", default_value = "info",
           value_parser = PossibleValuesParser::new(["debug", "info", "warn", "error", "panic", "fatal"]))]
@@ -159,6 +185,14 @@ impl Args {
             peer_tls: self.tls.peer(),
             tls: self.tls.choice(),
             serving: self.serving.serving()?,
+            maintenance: Maintenance {
+                quota_backend_bytes: self.quota_backend_bytes,
+                auto_compaction: parse_retention(self.auto_compaction_mode, &self.auto_compaction_retention)?,
+                initial_corrupt_check: gates::is_on(&self.feature_gates, gates::INITIAL_CORRUPT_CHECK),
+                corrupt_check_interval: Some(self.corrupt_check_time).filter(|time| !time.is_zero()),
+                compact_hash_check_interval: gates::is_on(&self.feature_gates, gates::COMPACT_HASH_CHECK)
+                    .then_some(self.compact_hash_check_time),
+            },
         };
         config.validate()?;
         Ok(config)

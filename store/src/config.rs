@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use http::Uri;
 
+use crate::ctl::duration;
 use crate::flags::file::FileError;
+use crate::server::auto_compaction::Retention;
 use crate::server::tls::{TlsChoice, TlsVersion};
 use crate::{limits, membership};
 
@@ -39,6 +41,7 @@ pub struct Config {
     pub peer_tls: PemFiles,
     pub tls: TlsChoice,
     pub serving: Serving,
+    pub maintenance: Maintenance,
 }
 
 /// How the ports serve.
@@ -81,6 +84,27 @@ impl Default for Serving {
     }
 }
 
+/// What a member does by itself to stay healthy. The default is etcd's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Maintenance {
+    /// 0: the default; negative: without bound.
+    pub quota_backend_bytes: i64,
+    pub auto_compaction: Option<Retention>,
+    /// Compare with the peers before serving.
+    pub initial_corrupt_check: bool,
+    /// How often the leader compares the members' hashes.
+    pub corrupt_check_interval: Option<Duration>,
+    /// How often the leader compares their hashes of compactions.
+    pub compact_hash_check_interval: Option<Duration>,
+}
+
+impl Maintenance {
+    /// Negative: without bound.
+    pub fn quota_bytes(&self) -> i64 {
+        if self.quota_backend_bytes == 0 { limits::DEFAULT_QUOTA_BYTES } else { self.quota_backend_bytes }
+    }
+}
+
 /// etcd's defaults: one member on this machine.
 impl Default for Config {
     fn default() -> Self {
@@ -110,6 +134,7 @@ impl Default for Config {
             peer_tls: PemFiles::default(),
             tls: TlsChoice::default(),
             serving: Serving::default(),
+            maintenance: Maintenance::default(),
         }
     }
 }
@@ -192,6 +217,12 @@ pub enum ConfigError {
         "--listen-{side}-urls has an https:// URL but --{prefix}cert-file and --{prefix}key-file are not both given"
     )]
     NoCertificate { side: &'static str, prefix: &'static str },
+    #[error("--auto-compaction-retention: {0:?} is neither a number nor a duration such as 30m")]
+    Retention(String),
+    #[error(
+        "--auto-compaction-retention: {0:?} is not a number of revisions, which the mode `revision` keeps"
+    )]
+    RevisionRetention(String),
     #[error("--{prefix}client-cert-auth needs --{prefix}trusted-ca-file")]
     NoTrustedCa { prefix: &'static str },
 }
@@ -239,17 +270,7 @@ impl Config {
     }
 
     fn validate_cluster(&self) -> Result<(), ConfigError> {
-        let sorted = |urls: &[Url]| {
-            let mut urls = urls.to_vec();
-            urls.sort();
-            urls
-        };
-        let advertised = sorted(&self.initial_advertise_peer_urls);
-        let named = self.initial_cluster.get(&self.name).map(|urls| sorted(urls));
-        if named.as_ref() != Some(&advertised) {
-            let advertised = join(&advertised);
-            return Err(ConfigError::NotInCluster { name: self.name.clone(), advertised });
-        }
+        check_named(&self.name, &self.initial_cluster, &self.initial_advertise_peer_urls)?;
         let mut seen = std::collections::BTreeSet::new();
         match self.initial_cluster.values().flatten().find(|url| !seen.insert(*url)) {
             Some(shared) => Err(ConfigError::SharedUrl(shared.to_string())),
@@ -274,6 +295,24 @@ impl Config {
     }
 }
 
+/// The member must be in its own cluster, with the peer URLs that it advertises.
+pub fn check_named(
+    name: &str,
+    initial_cluster: &BTreeMap<String, Vec<Url>>,
+    advertised: &[Url],
+) -> Result<(), ConfigError> {
+    let sorted = |urls: &[Url]| {
+        let mut urls = urls.to_vec();
+        urls.sort();
+        urls
+    };
+    let advertised = sorted(advertised);
+    if initial_cluster.get(name).map(|urls| sorted(urls)).as_ref() == Some(&advertised) {
+        return Ok(());
+    }
+    Err(ConfigError::NotInCluster { name: name.to_owned(), advertised: join(&advertised) })
+}
+
 fn validate_tls(
     urls: &[Url],
     files: &PemFiles,
@@ -296,6 +335,32 @@ fn validate_tls(
 
 pub fn join(urls: &[Url]) -> String {
     urls.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// What `--auto-compaction-mode` and `--auto-compaction-retention` say; `None`: nothing is compacted. A number without a
+/// unit is hours, or revisions.
+pub fn parse_retention(mode: AutoCompactionMode, text: &str) -> Result<Option<Retention>, ConfigError> {
+    let number = text.parse::<u32>().ok();
+    match mode {
+        AutoCompactionMode::Revision => {
+            let keep = number.ok_or_else(|| ConfigError::RevisionRetention(text.to_owned()))?;
+            Ok((keep > 0).then_some(Retention::Revisions(i64::from(keep))))
+        }
+        AutoCompactionMode::Periodic => {
+            let period = match number {
+                Some(hours) => Duration::from_secs(u64::from(hours) * 60 * 60),
+                None => duration::parse(text).map_err(|_| ConfigError::Retention(text.to_owned()))?,
+            };
+            Ok((period > Duration::ZERO).then_some(Retention::Periodic(period)))
+        }
+    }
+}
+
+/// What `--auto-compaction-retention` counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum AutoCompactionMode {
+    Periodic,
+    Revision,
 }
 
 /// Splits a list of URLs at its commas.

@@ -26,6 +26,7 @@ pub mod mvcc;
 pub mod revision;
 pub mod run;
 pub mod server;
+pub mod snapshot_file;
 pub mod status;
 pub mod watch;
 

@@ -21,6 +21,18 @@ pub const MAX_CATCH_UP_ENTRIES: u64 = 5_000;
 /// etcd's default; reported in `Status`, where clients read how full the store is.
 pub const DEFAULT_QUOTA_BYTES: i64 = 2 * 1024 * 1024 * 1024;
 
+/// Beyond this a quota is warned of, as in etcd: a member that is replaced copies all of it.
+pub const ADVISED_QUOTA_BYTES: i64 = 8 * 1024 * 1024 * 1024;
+
+/// How old a measured size of the store may be when a write is admitted: short beside the time in which a disk fills.
+pub const QUOTA_MEASURE_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Looks of the periodic auto compaction per period, or per hour of a longer one. etcd's value.
+pub const AUTO_COMPACTION_LOOKS_PER_PERIOD: u32 = 10;
+
+/// Time between two looks of the auto compaction by revisions. etcd's value.
+pub const AUTO_COMPACTION_REVISION_INTERVAL: Duration = Duration::from_secs(5 * 60);
+
 /// Commands that wait for a place in the log. One more is refused with `too many requests`, as etcd does when the
 /// applied index lags by this many.
 pub const MAX_PENDING_COMMANDS: usize = 5_000;

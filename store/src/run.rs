@@ -19,7 +19,7 @@ use tower::Layer;
 
 use crate::apply::{Applier, ApplyOptions};
 use crate::backend::RocksBackend;
-use crate::config::{Config, Url};
+use crate::config::{self, Config, Url};
 use crate::consensus::log_store::{self, LogStore};
 use crate::consensus::peers::StampCheck;
 use crate::consensus::raft_thread::RaftThread;
@@ -28,18 +28,22 @@ use crate::consensus::start::{Settings, Started, Tasks};
 use crate::consensus::wal;
 use crate::consensus::{self, ConsensusHandle, InitialMembers, MemberNode};
 use crate::http::{Doors, NoGrpc, Pages, Port, Visitors};
-use crate::limits::MAX_PEER_MESSAGE_BYTES;
+use crate::limits::{ADVISED_QUOTA_BYTES, MAX_PEER_MESSAGE_BYTES};
 use crate::membership::join::{self, JoinError};
 use crate::membership::{LeaderMembers, Rules, Steward, id_file};
 use crate::metrics::Metrics;
 use crate::mvcc::Mvcc;
+use crate::server::auto_compaction;
 use crate::server::connect::Connector;
+use crate::server::corruption::{CorruptionChecker, Inconsistent};
+use crate::server::defragment::Defragmenter;
 use crate::server::learner::LearnerGuard;
 use crate::server::lease::LeaderLeases;
 use crate::server::lease_expiry::LeaseExpiry;
 use crate::server::need_leader::NeedLeader;
 use crate::server::observe::Observe;
 use crate::server::ports::{PortError, Ports};
+use crate::server::quota::Quota;
 use crate::server::rpc_stats::RpcStats;
 use crate::server::tls::{self, TlsError};
 use crate::server::{self, Shared};
@@ -74,6 +78,8 @@ pub enum StartError {
     Consensus(#[from] consensus::start::StartError),
     #[error("the thread of raft does not start")]
     RaftThread(#[source] io::Error),
+    #[error(transparent)]
+    Inconsistent(#[from] Inconsistent),
     #[error("raft stopped: the log or the state could not be written")]
     RaftStopped,
 }
@@ -200,7 +206,8 @@ impl Member {
             table: mvcc.watch_members(),
             removed: removed.clone(),
         };
-        let starting = raft_thread.spawn(consensus::start::start(settings, log, applier, snapshots, tasks));
+        let starting =
+            raft_thread.spawn(consensus::start::start(settings, log, applier, snapshots.clone(), tasks));
         let started = starting.await.map_err(|_| StartError::RaftStopped)??;
         if pristine && !config.joins_existing_cluster {
             consensus::start::bootstrap(&started, initial_members(config)).await?;
@@ -220,13 +227,26 @@ impl Member {
             removed: removed.clone(),
         };
         tracker.spawn(steward.run(core.clone()));
-        let identity = Identity { cluster_id, member_id, consensus, mvcc };
+        let maintenance = &config.maintenance;
+        let quota_bytes = maintenance.quota_bytes();
+        if quota_bytes > ADVISED_QUOTA_BYTES {
+            tracing::warn!(
+                quota_bytes,
+                advised_bytes = ADVISED_QUOTA_BYTES,
+                "the quota is above the advised maximum"
+            );
+        }
+        let identity = Identity { cluster_id, member_id, consensus, mvcc, quota_bytes };
+        start_maintenance(maintenance, &identity, &tracker, &core);
         let rules = Rules { strict: config.strict_reconfig_check, max_learners: config.max_learners };
         let shared = Shared {
             identity: identity.clone(),
             hub,
             leases: LeaderLeases { identity: identity.clone(), lessor },
-            members: LeaderMembers { identity, rules },
+            members: LeaderMembers { identity: identity.clone(), rules },
+            snapshots: snapshots.clone(),
+            quota: Quota::new(identity, u64::try_from(quota_bytes).ok()),
+            defragmenter: Defragmenter::default(),
             max_request_bytes: config.max_request_bytes,
             max_txn_ops: config.max_txn_ops,
             election_timeout: config.election_timeout,
@@ -254,7 +274,7 @@ impl Member {
     }
 
     fn peer_routes(&self) -> Routes {
-        let Identity { cluster_id, member_id, consensus, mvcc } = self.shared.identity.clone();
+        let Identity { cluster_id, member_id, consensus, mvcc, .. } = self.shared.identity.clone();
         let service = self.started.peer_service(self.shared.leases.clone(), self.shared.members.clone());
         let server = PeerServer::new(service)
             .max_decoding_message_size(MAX_PEER_MESSAGE_BYTES)
@@ -304,6 +324,9 @@ impl Member {
                 return Ok(());
             }
             () = self.publish(config) => {}
+        }
+        if config.maintenance.initial_corrupt_check {
+            CorruptionChecker { identity: self.shared.identity.clone() }.initial().await?;
         }
         let routes =
             LearnerGuard { identity: self.shared.identity.clone() }.layer(server::routes(&self.shared));
@@ -358,6 +381,26 @@ impl Member {
         self.core.cancel();
         self.tracker.close();
         self.tracker.wait().await;
+    }
+}
+
+/// Starts what looks after the state by itself.
+fn start_maintenance(
+    config: &config::Maintenance,
+    identity: &Identity,
+    tracker: &TaskTracker,
+    stop: &CancellationToken,
+) {
+    let checker = || CorruptionChecker { identity: identity.clone() };
+    if let Some(retention) = config.auto_compaction {
+        tracker.spawn(auto_compaction::run(identity.clone(), retention, stop.clone()));
+    }
+    if let Some(interval) = config.corrupt_check_interval {
+        tracker.spawn(checker().run_periodic(interval, stop.clone()));
+    }
+    if let Some(interval) = config.compact_hash_check_interval {
+        identity.mvcc.compaction_hashes().keep();
+        tracker.spawn(checker().run_compactions(interval, stop.clone()));
     }
 }
 

@@ -1,9 +1,8 @@
 //! What a member says of itself, and the header on every answer.
 
-use balsa_proto::etcd::etcdserverpb::{ResponseHeader, StatusResponse};
+use balsa_proto::etcd::etcdserverpb::{AlarmMember, AlarmType, ResponseHeader, StatusResponse};
 
 use crate::consensus::ConsensusHandle;
-use crate::limits;
 use crate::mvcc::Mvcc;
 
 /// The etcd version whose surface this is: clients switch features on and off by it.
@@ -17,6 +16,8 @@ pub struct Identity {
     pub member_id: u64,
     pub consensus: ConsensusHandle,
     pub mvcc: Mvcc,
+    /// What `--quota-backend-bytes` came to; negative: without bound.
+    pub quota_bytes: i64,
 }
 
 impl Identity {
@@ -53,10 +54,11 @@ impl Identity {
         let leadership = self.consensus.leadership();
         let progress = self.consensus.progress();
         let size = self.mvcc.size();
-        let errors = match leadership.leader {
+        let mut errors = match leadership.leader {
             Some(_) => Vec::new(),
             None => vec!["etcdserver: no leader".to_owned()],
         };
+        errors.extend(self.mvcc.alarms().of(AlarmType::None).iter().map(alarm_text));
         StatusResponse {
             header: Some(self.header()),
             version: SERVER_VERSION.to_owned(),
@@ -69,10 +71,19 @@ impl Identity {
             db_size_in_use: to_i64(size.in_use_bytes),
             is_learner: self.is_learner(),
             storage_version: CLUSTER_VERSION.to_owned(),
-            db_size_quota: limits::DEFAULT_QUOTA_BYTES,
+            db_size_quota: self.quota_bytes,
             downgrade_info: Some(Default::default()),
         }
     }
+}
+
+/// As stock prints the message, with the space behind each field; a field of value 0 is left out.
+fn alarm_text(alarm: &AlarmMember) -> String {
+    let mut text = String::new();
+    if alarm.member_id != 0 {
+        text.push_str(&format!("memberID:{} ", alarm.member_id));
+    }
+    text + &format!("alarm:{} ", alarm.alarm().as_str_name())
 }
 
 fn to_i64(bytes: u64) -> i64 {

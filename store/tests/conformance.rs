@@ -9,6 +9,10 @@
 mod cluster;
 #[path = "conformance/ctl.rs"]
 mod ctl;
+#[path = "conformance/maintenance.rs"]
+mod maintenance;
+#[path = "conformance/range_stream.rs"]
+mod range_stream;
 #[path = "conformance/run.rs"]
 mod run;
 #[path = "../src/mvcc/script_syntax.rs"]

@@ -20,9 +20,14 @@ use crate::mvcc::{Mvcc, codec};
 use crate::watch::WatchHub;
 
 /// Records of the column family `meta`.
-const APPLIED_INDEX: &[u8] = b"applied_index";
-const APPLIED_LOG_ID: &[u8] = b"applied_log_id";
-const MEMBERSHIP: &[u8] = b"membership";
+pub(crate) const APPLIED_INDEX: &[u8] = b"applied_index";
+pub(crate) const APPLIED_LOG_ID: &[u8] = b"applied_log_id";
+pub(crate) const MEMBERSHIP: &[u8] = b"membership";
+
+/// Whether a record of `meta` is of the raft log and not of the data.
+pub(crate) fn is_position(key: &[u8]) -> bool {
+    [APPLIED_INDEX, APPLIED_LOG_ID, MEMBERSHIP].contains(&key)
+}
 
 /// Where an entry stands in the raft log; travels in the same batch as what the entry does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,7 +111,7 @@ impl Applier {
         let compaction = version.compact_revision;
         let core = Core { writer: Writer::new(version), lessor: lessor.clone(), options };
         let applier = Applier { core, mvcc: mvcc.clone(), hub: hub.clone(), remover, position, compaction };
-        applier.remove_from(compact_finished);
+        applier.remove_from(compact_finished, false);
         Ok((applier, mvcc, hub, lessor))
     }
 
@@ -180,7 +185,7 @@ impl Applier {
         self.hub.notify(changes);
         if compact_revision > self.compaction {
             let finished = std::mem::replace(&mut self.compaction, compact_revision);
-            self.remove_from(finished);
+            self.remove_from(finished, true);
         }
         Ok(())
     }
@@ -192,10 +197,10 @@ impl Applier {
         self.mvcc.counts().deletes.add(all - puts);
     }
 
-    fn remove_from(&self, finished: i64) {
+    fn remove_from(&self, finished: i64, fresh: bool) {
         if finished < self.compaction {
             let backend = self.mvcc.version().backend.clone();
-            self.remover.start(Job { backend, finished, target: self.compaction });
+            self.remover.start(Job { backend, finished, target: self.compaction, fresh });
         }
     }
 
@@ -221,7 +226,7 @@ impl Applier {
         let revision = version.revision;
         self.mvcc.publish(version);
         self.hub.restored(revision);
-        self.remove_from(compact_finished);
+        self.remove_from(compact_finished, false);
         Ok(())
     }
 }

@@ -4,7 +4,9 @@ use balsa_proto::etcd::etcdserverpb as pb;
 use balsa_proto::store::{Command, MemberRecord, command::Op};
 
 use super::applier::ApplyOptions;
-use super::{compact, delete_range, lease_checkpoint, lease_grant, lease_revoke, members, put, txn};
+use super::{
+    alarm, capped, compact, delete_range, lease_checkpoint, lease_grant, lease_revoke, members, put, txn,
+};
 use crate::error::Error;
 use crate::lease::Lessor;
 use crate::mvcc::read::ReadError;
@@ -19,6 +21,7 @@ pub enum Reply {
     Compaction(pb::CompactionResponse),
     LeaseGrant(pb::LeaseGrantResponse),
     LeaseRevoke(pb::LeaseRevokeResponse),
+    Alarm(pb::AlarmResponse),
     /// All members, after a change.
     Members(Vec<MemberRecord>),
     /// Of a command that no client waits for.
@@ -46,6 +49,9 @@ impl Core {
 
 /// Does one command. An error of the client kind means that nothing was changed.
 pub fn apply(core: &mut Core, command: &Command) -> Result<Reply, ReadError> {
+    if let Some(op) = &command.op {
+        capped::check(core.writer.alarms(), op)?;
+    }
     match &command.op {
         Some(Op::Put(request)) => put::apply(core, request).map(Reply::Put),
         Some(Op::DeleteRange(request)) => delete_range::apply(core, request).map(Reply::DeleteRange),
@@ -54,6 +60,7 @@ pub fn apply(core: &mut Core, command: &Command) -> Result<Reply, ReadError> {
         Some(Op::LeaseGrant(request)) => lease_grant::apply(core, request).map(Reply::LeaseGrant),
         Some(Op::LeaseRevoke(request)) => lease_revoke::apply(core, request).map(Reply::LeaseRevoke),
         Some(Op::LeaseCheckpoint(request)) => Ok(lease_checkpoint::apply(core, request)),
+        Some(Op::Alarm(request)) => Ok(Reply::Alarm(alarm::apply(core, request))),
         Some(Op::MemberAttributes(attributes)) => Ok(members::describe(core, attributes)?),
         Some(Op::MemberAdd(request)) => Ok(members::add(core, request)?),
         Some(Op::MemberRemove(request)) => Ok(members::remove(core, request.member_id)?),

@@ -6,7 +6,9 @@
 //! In: entries in log order. Out: one reply per command. All entries of one call reach the backend in one write batch
 //! with the position of the last; only then are they visible to readers and watchers.
 
+pub mod alarm;
 pub mod applier;
+pub mod capped;
 pub mod check;
 pub mod command;
 pub mod compact;

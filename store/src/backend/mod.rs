@@ -48,10 +48,20 @@ impl Column {
 pub enum BackendError {
     #[error("open the state in {path}")]
     Open { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error(
+        "the file {path} is missing, which names the state in force: restore the member from a snapshot, or add it anew"
+    )]
+    NoPointer { path: PathBuf },
+    #[error(
+        "the state has format {found} and this program knows formats up to {known}: it was written by a newer Balsa, so start that one, or restore a snapshot"
+    )]
+    Newer { found: i64, known: i64 },
     #[error("read the column family {column}")]
     Read { column: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("write a batch")]
     Write { source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("rewrite the column family {column}")]
+    Defragment { column: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("make a checkpoint in {path}")]
     Checkpoint { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("install the checkpoint {path}")]
@@ -78,6 +88,9 @@ pub trait Backend: Send + Sync + std::fmt::Debug + 'static {
     /// Takes over a directory that [`Backend::checkpoint`] wrote, and makes it what the next start opens. Whoever still
     /// holds `self` goes on reading the old state.
     fn install(&self, dir: &Path) -> Result<Arc<dyn Backend>, BackendError>;
+
+    /// Gives the space of what was deleted back, beside reads and writes. Takes as long as rewriting everything.
+    fn defragment(&self) -> Result<(), BackendError>;
 
     /// Bytes taken up, and bytes that a full compaction would leave.
     fn size(&self) -> BackendSize;

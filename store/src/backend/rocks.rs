@@ -13,8 +13,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator,
-    Options, ReadOptions, Snapshot, WriteOptions,
+    BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily, ColumnFamilyDescriptor,
+    CompactOptions, DB, DBCompressionType, DBRawIterator, DBRecoveryMode, Options, ReadOptions, Snapshot,
+    WriteOptions,
 };
 
 use super::{Backend, BackendError, BackendSize, Change, Column, Cursor, View, WriteBatch};
@@ -45,9 +46,15 @@ impl RocksBackend {
     pub fn open(root: &Path, open: Option<TaskTrackerToken>) -> Result<Self, BackendError> {
         let failed = |source: std::io::Error| BackendError::Open { path: root.into(), source: source.into() };
         std::fs::create_dir_all(root).map_err(failed)?;
-        let generation = read_pointer(root).map_err(failed)?.unwrap_or(FIRST_GENERATION);
+        let pointer = read_pointer(root).map_err(failed)?;
+        let generation = pointer.unwrap_or(FIRST_GENERATION);
+        if pointer.is_none() && has_later_generation(root).map_err(failed)? {
+            return Err(BackendError::NoPointer { path: root.join(POINTER_FILE) });
+        }
         remove_other_generations(root, generation).map_err(failed)?;
-        let db = open_db(&generation_dir(root, generation))?;
+        let dir = generation_dir(root, generation);
+        // What was there once and is not there now is missing, and must not be made anew.
+        let db = open_db(&dir, pointer.is_none() && is_vacant(&dir))?;
         write_pointer(root, generation).map_err(failed)?;
         Ok(Self { db, root: root.into(), generation, open })
     }
@@ -103,16 +110,32 @@ impl Backend for RocksBackend {
             std::fs::remove_dir_all(&target).map_err(failed)?;
         }
         std::fs::rename(dir, &target).map_err(failed)?;
-        let db = open_db(&target)?;
+        let db = open_db(&target, false)?;
         write_pointer(&self.root, generation).map_err(failed)?;
         Ok(Arc::new(RocksBackend { db, root: self.root.clone(), generation, open: self.open.clone() }))
+    }
+
+    fn defragment(&self) -> Result<(), BackendError> {
+        let mut options = CompactOptions::default();
+        // Automatic compactions go on meanwhile: an exclusive one would let writes pile up.
+        options.set_exclusive_manual_compaction(false);
+        options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+        for column in Column::ALL {
+            let family = self.family(column);
+            self.db.flush_cf(family).map_err(|source| BackendError::Defragment {
+                column: column.name(),
+                source: source.into(),
+            })?;
+            self.db.compact_range_cf_opt(family, None::<&[u8]>, None::<&[u8]>, &options);
+        }
+        Ok(())
     }
 
     fn size(&self) -> BackendSize {
         let mut size = BackendSize::default();
         for column in Column::ALL {
             let buffered = self.property(column, "rocksdb.cur-size-all-mem-tables");
-            size.total_bytes += buffered + self.property(column, "rocksdb.total-sst-files-size");
+            size.total_bytes += buffered + self.property(column, "rocksdb.live-sst-files-size");
             size.in_use_bytes += buffered + self.property(column, "rocksdb.estimate-live-data-size");
         }
         size.in_use_bytes = size.in_use_bytes.min(size.total_bytes);
@@ -158,17 +181,38 @@ fn remove_other_generations(root: &Path, current: u64) -> std::io::Result<()> {
     Ok(())
 }
 
-fn open_db(dir: &Path) -> Result<DB, BackendError> {
+/// Without a pointer there is at most the first generation, of a start that was cut short.
+fn has_later_generation(root: &Path) -> std::io::Result<bool> {
+    for entry in std::fs::read_dir(root)? {
+        let number = entry?.file_name().to_str().and_then(|name| name.parse::<u64>().ok());
+        if number.is_some_and(|number| number > FIRST_GENERATION) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Not there, or an empty folder: where a database may be made.
+pub(crate) fn is_vacant(dir: &Path) -> bool {
+    match std::fs::read_dir(dir) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
+}
+
+fn open_db(dir: &Path, create: bool) -> Result<DB, BackendError> {
     let cache = Cache::new_lru_cache(limits::STATE_BLOCK_CACHE_BYTES);
     let families =
         Column::ALL.map(|column| ColumnFamilyDescriptor::new(column.name(), family_options(column, &cache)));
-    DB::open_cf_descriptors(&database_options(), dir, families)
+    DB::open_cf_descriptors(&database_options(create), dir, families)
         .map_err(|source| BackendError::Open { path: dir.into(), source: source.into() })
 }
 
-fn database_options() -> Options {
+fn database_options(create: bool) -> Options {
     let mut options = Options::default();
-    options.create_if_missing(true);
+    options.create_if_missing(create);
+    // A torn record at the very end is applied again from the raft log; a broken one before it must be an error.
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
     options.create_missing_column_families(true);
     options.set_db_write_buffer_size(limits::STATE_WRITE_BUFFER_BYTES);
     options.set_max_total_wal_size(limits::STATE_WAL_BYTES);

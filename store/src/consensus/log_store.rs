@@ -21,8 +21,10 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::codec::{self, DecodeError};
 use super::log_cache::LogCache;
 use super::log_writer::{self, Job};
+use super::stored::Seed;
 use super::types::{Entry, LogId, Payload, TypeConfig, Vote};
 use super::wal::index::Located;
+use super::wal::record::Records;
 use super::wal::{self, Index, Opened};
 use crate::limits::{LOG_WRITER_QUEUE, MAX_APPEND_BYTES};
 
@@ -32,6 +34,8 @@ pub enum OpenError {
     Wal(#[from] wal::OpenError),
     #[error(transparent)]
     Read(#[from] ReadError),
+    #[error("the first record of the raft log cannot be written")]
+    Seed(#[source] io::Error),
     #[error("the thread that writes the raft log does not start")]
     Thread(#[source] io::Error),
 }
@@ -248,6 +252,17 @@ fn to_range(bounds: &impl RangeBounds<u64>) -> Range<u64> {
         Bound::Unbounded => u64::MAX,
     };
     start..end
+}
+
+/// Makes the log of a member whose state did not come from a log: empty, and beginning behind that state.
+pub fn seed(path: &Path, identity: (u64, u64), seed: &Seed) -> Result<(), OpenError> {
+    // Nobody reads the time that one write took.
+    let mut opened = wal::open(path, identity, Histogram::new([]))?;
+    let mut records = Records::default();
+    records.vote(&seed.vote);
+    records.committed(&seed.log_id);
+    records.purge(&seed.log_id);
+    opened.wal.write(records).map_err(OpenError::Seed)
 }
 
 /// The last entry alone: it tells where the log ends, and the cache grows from there.

@@ -28,6 +28,7 @@ pub mod snapshot_stream;
 pub mod sole_member;
 pub mod start;
 pub mod state_machine;
+pub mod stored;
 pub mod transport;
 pub mod types;
 pub mod wal;
@@ -96,6 +97,9 @@ pub trait Consensus: Send + Sync + 'static {
 
     /// A client for what only the leader may answer; `None` without a leader.
     fn leader_client(&self) -> Option<Client>;
+
+    /// `None` if it is not a member.
+    fn member_client(&self, lane: Lane, id: u64) -> Option<Client>;
 
     /// Asks `target` to stand for election at once. Its election is not waited for.
     fn trigger_transfer(&self, target: u64) -> BoxFuture<'_, Result<(), Error>>;

@@ -1,7 +1,8 @@
 //! What this member answers to the other members.
 
 use balsa_proto::etcd::etcdserverpb::{
-    LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
+    HashKvRequest, HashKvResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseTimeToLiveRequest,
+    LeaseTimeToLiveResponse,
 };
 use balsa_proto::store as pb;
 use balsa_proto::store::peer_server::Peer;
@@ -19,6 +20,7 @@ use super::{Consensus, read_index, reply_wire, snapshot_stream, wire};
 use crate::error::Error;
 use crate::membership::{Change, LeaderMembers};
 use crate::metrics::Metrics;
+use crate::server::hash;
 use crate::server::lease::LeaderLeases;
 
 pub struct PeerService {
@@ -143,6 +145,10 @@ impl Peer for PeerService {
         self.must_lead()?;
         let index = read_index::confirm(&self.raft).await?;
         Ok(Response::new(pb::ReadIndexResponse { index }))
+    }
+
+    async fn hash_kv(&self, request: Request<HashKvRequest>) -> Result<Response<HashKvResponse>, Status> {
+        Ok(Response::new(hash::answer(&self.leases.identity, request.into_inner().revision).await?))
     }
 
     async fn lease_keep_alive(

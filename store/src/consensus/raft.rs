@@ -204,6 +204,10 @@ impl Consensus for RaftConsensus {
         self.inner.routes.client(Lane::Forward, leader)
     }
 
+    fn member_client(&self, lane: Lane, id: u64) -> Option<Client> {
+        self.inner.routes.client(lane, id)
+    }
+
     fn trigger_transfer(&self, target: u64) -> BoxFuture<'_, Result<(), Error>> {
         async move { self.inner.raft.trigger().transfer_leader(target).await.map_err(|_| Error::Stopped) }
             .boxed()

@@ -27,6 +27,7 @@ fn reply_to(reply: CommandResult) -> CommandReply {
         Ok(Reply::LeaseGrant(reply)) => Wire::LeaseGrant(reply),
         Ok(Reply::LeaseRevoke(reply)) => Wire::LeaseRevoke(reply),
         Ok(Reply::Members(members)) => Wire::Members(MemberRecords { members }),
+        Ok(Reply::Alarm(reply)) => Wire::Alarm(reply),
         Ok(Reply::Done) => Wire::Done(CommandDone {}),
     };
     CommandReply { reply: Some(reply) }
@@ -42,6 +43,7 @@ fn reply_from(reply: CommandReply) -> Option<CommandResult> {
         Wire::LeaseGrant(reply) => Ok(Reply::LeaseGrant(reply)),
         Wire::LeaseRevoke(reply) => Ok(Reply::LeaseRevoke(reply)),
         Wire::Members(MemberRecords { members }) => Ok(Reply::Members(members)),
+        Wire::Alarm(reply) => Ok(Reply::Alarm(reply)),
         Wire::Done(CommandDone {}) => Ok(Reply::Done),
     })
 }

@@ -3,7 +3,9 @@
 //! A snapshot that raft *builds* to be allowed to purge its log has no files: the state itself is on disk and is what
 //! the member starts from. Files are made when a follower needs them, from the state of that moment.
 
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,6 +57,14 @@ impl SnapshotRoot {
     /// A name that is not taken; the directory does not exist yet.
     pub fn outgoing(&self) -> SnapshotDir {
         self.name("out")
+    }
+
+    /// A file without a name, for reading and writing: it is gone when this process is.
+    pub fn temporary_file(&self) -> io::Result<File> {
+        let path = self.root.join(format!("file-{}", self.next.fetch_add(1, Ordering::Relaxed)));
+        let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+        std::fs::remove_file(&path)?;
+        Ok(file)
     }
 
     /// A new, empty directory.

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use openraft::errors::{InitializeError, RaftError};
+use openraft::storage::RaftLogStorage;
 use openraft::{Config as RaftConfig, SnapshotPolicy};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,7 @@ use super::read_index::ReadRounds;
 use super::snapshot::SnapshotRoot;
 use super::state_machine::StateMachine;
 use super::transport::Network;
+use super::types::LogId;
 use super::{ConsensusHandle, InitialMembers, Leadership, Routes, apply_thread};
 use crate::apply::Applier;
 use crate::limits;
@@ -57,6 +59,16 @@ pub enum StartError {
     Timing(String),
     #[error("the applied position in the state does not decode")]
     AppliedPosition(#[source] super::codec::DecodeError),
+    #[error(
+        "the raft log is missing although the state holds entries up to {applied}: restore the member from a snapshot, or remove it from the cluster and add it again with an empty data directory"
+    )]
+    LogMissing { applied: u64 },
+    #[error(
+        "a part of the state is missing: it holds entries up to {applied} and the raft log begins behind {purged}; remove the member from the cluster and add it again with an empty data directory, or restore it from a snapshot"
+    )]
+    StateMissing { applied: u64, purged: u64 },
+    #[error("the raft log does not tell where it stands")]
+    LogState(#[source] io::Error),
     #[error("the apply thread does not start")]
     Thread(#[source] io::Error),
     #[error("raft does not start: {0}")]
@@ -92,7 +104,7 @@ impl Started {
 /// To be run on the [`super::raft_thread`]: every task of consensus is spawned where this runs.
 pub async fn start(
     settings: Settings,
-    log: LogStore,
+    mut log: LogStore,
     applier: Applier,
     snapshots: SnapshotRoot,
     tasks: Tasks,
@@ -108,6 +120,7 @@ pub async fn start(
     );
 
     let state = apply_thread::applied_state(&applier).map_err(StartError::AppliedPosition)?;
+    check_whole(&mut log, state.last_applied).await?;
     let (applied_sender, applied) = watch::channel(0);
     let apply = apply_thread::spawn(applier).map_err(StartError::Thread)?;
     let state_machine = StateMachine::new(apply, state, snapshots.clone(), applied_sender)
@@ -173,6 +186,21 @@ pub async fn start(
         stopped,
     };
     Ok(Started { raft: RaftConsensus { inner: Arc::new(inner) }, snapshots })
+}
+
+/// Log and state must meet: what was cut from the log is in the state, and a state does not come without its log.
+async fn check_whole(log: &mut LogStore, applied: Option<LogId>) -> Result<(), StartError> {
+    let state = log.get_log_state().await.map_err(StartError::LogState)?;
+    let index = |log_id: Option<LogId>| log_id.map_or(0, |log_id| log_id.index);
+    match (state.last_purged_log_id, applied) {
+        (None, Some(applied)) if state.last_log_id.is_none() => {
+            Err(StartError::LogMissing { applied: applied.index })
+        }
+        (Some(purged), applied) if applied < Some(purged) => {
+            Err(StartError::StateMissing { applied: index(applied), purged: purged.index })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Where tasks run, and what stops them.

@@ -13,9 +13,12 @@ pub mod endpoint;
 pub mod failure;
 pub mod flags;
 pub mod get;
+pub mod hashkv;
 pub mod lease;
 pub mod member_list;
+pub mod offline;
 pub mod put;
+pub mod snapshot;
 pub mod txn;
 pub mod txn_syntax;
 pub mod version;
@@ -71,6 +74,15 @@ enum Verb {
         #[command(subcommand)]
         verb: endpoint::Verb,
     },
+    /// Prints the KV history hash of a given file
+    Hashkv(hashkv::Args),
+    /// Migrates schema of etcd data dir files to make them compatible with different etcd version
+    Migrate(offline::MigrateArgs),
+    /// Manages etcd node snapshots
+    Snapshot {
+        #[command(subcommand)]
+        verb: snapshot::Verb,
+    },
     /// Prints the version of balsactl
     Version,
 }
@@ -122,6 +134,9 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Compaction(args) => compaction::run(flags, args).await,
         Verb::Member { verb: MemberVerb::List(args) } => member_list::run(flags, args).await,
         Verb::Endpoint { args, verb } => endpoint::run(flags, args, verb).await,
+        Verb::Hashkv(args) => hashkv::run(flags, &args),
+        Verb::Migrate(args) => offline::migrate(&args),
+        Verb::Snapshot { verb } => snapshot::run(flags, verb).await,
         Verb::Version => version::run(),
     }
 }

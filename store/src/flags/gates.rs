@@ -12,11 +12,14 @@ const fn gate(name: &'static str, value: Option<bool>, why: &'static str) -> Gat
     Gate { name, value, why }
 }
 
+pub const COMPACT_HASH_CHECK: &str = "CompactHashCheck";
+pub const INITIAL_CORRUPT_CHECK: &str = "InitialCorruptCheck";
+
 const GATES: &[Gate] = &[
     gate("AllAlpha", Some(false), "name the gates that you want"),
     gate("AllBeta", None, "no beta gate changes anything"),
-    gate("CompactHashCheck", Some(false), "hashes of compactions are not compared; use --corrupt-check-time"),
-    gate("InitialCorruptCheck", None, "every record carries a checksum that is compared whenever it is read"),
+    gate(COMPACT_HASH_CHECK, None, "the leader compares what compactions left on the members"),
+    gate(INITIAL_CORRUPT_CHECK, None, "a member compares its data with the others before it serves"),
     gate(
         "LeaseCheckpoint",
         Some(false),
@@ -46,15 +49,23 @@ pub fn parse(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// Whether a text that [`parse`] has passed switches the gate on. The last word counts.
+pub fn is_on(gates: &str, name: &str) -> bool {
+    let said = gates.split(',').filter_map(|part| part.trim().split_once('='));
+    said.filter(|(gate, _)| *gate == name).next_back().is_some_and(|(_, value)| value == "true")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{INITIAL_CORRUPT_CHECK, is_on, parse};
 
     #[test]
     fn gates_are_taken_or_refused_by_name() {
         assert!(parse("InitialCorruptCheck=true,AllAlpha=false").is_ok());
         assert_eq!(parse("Nonsense=true"), Err("unrecognized feature gate: Nonsense".to_owned()));
         assert!(parse("LeaseCheckpoint=true").is_err_and(|why| why.contains("is not supported")));
+        assert!(is_on("AllAlpha=false, InitialCorruptCheck=true", INITIAL_CORRUPT_CHECK));
+        assert!(!is_on("InitialCorruptCheck=true,InitialCorruptCheck=false", INITIAL_CORRUPT_CHECK));
         assert!(parse("LeaseCheckpoint").is_err_and(|why| why.contains("missing bool value")));
     }
 }

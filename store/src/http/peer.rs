@@ -1,6 +1,5 @@
 //! Pages of the peer port: what a member that wants to join asks for. Source: etcd v3.6 `etcdhttp/peer.go`.
 
-use balsa_proto::store::MemberRecord;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use tonic::body::Body;
 
@@ -11,7 +10,7 @@ use crate::status::Identity;
 /// `/members`.
 pub fn members(identity: &Identity) -> Response<Body> {
     let table = identity.mvcc.members();
-    let members: Vec<PageMember> = table.iter().cloned().map(page_member).collect();
+    let members: Vec<PageMember> = table.iter().cloned().map(PageMember::from).collect();
     let body = serde_json::to_string(&members).expect("strings and numbers become JSON");
     of_cluster(identity, page(StatusCode::OK, JSON, body + "\n"))
 }
@@ -21,14 +20,4 @@ pub fn of_cluster(identity: &Identity, mut page: Response<Body>) -> Response<Bod
     let id = HeaderValue::try_from(format!("{:x}", identity.cluster_id)).expect("hexadecimal digits");
     page.headers_mut().insert(HeaderName::from_static(CLUSTER_ID_HEADER), id);
     page
-}
-
-fn page_member(record: MemberRecord) -> PageMember {
-    PageMember {
-        id: record.member_id,
-        peer_urls: record.peer_urls,
-        is_learner: record.is_learner,
-        name: record.name,
-        client_urls: record.client_urls,
-    }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use balsa_proto::store::MemberRecord;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,18 @@ pub struct PageMember {
     pub name: String,
     #[serde(rename = "clientURLs", default, skip_serializing_if = "Vec::is_empty")]
     pub client_urls: Vec<String>,
+}
+
+impl From<MemberRecord> for PageMember {
+    fn from(record: MemberRecord) -> Self {
+        PageMember {
+            id: record.member_id,
+            peer_urls: record.peer_urls,
+            is_learner: record.is_learner,
+            name: record.name,
+            client_urls: record.client_urls,
+        }
+    }
 }
 
 /// What another member says.

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use super::Mvcc;
 use super::codec::{self, Kind, Record};
+use super::hash::{KvHash, hash_for_compaction};
 use super::limits::{COMPACTION_PAUSE, COMPACTION_STEP_RECORDS};
 use super::load::COMPACT_FINISHED;
 use super::read::{corrupt, log_record};
@@ -115,6 +116,8 @@ pub struct Job {
     pub backend: Arc<dyn Backend>,
     pub finished: i64,
     pub target: i64,
+    /// Nothing of it has been removed yet: the history before it can still be hashed.
+    pub fresh: bool,
 }
 
 /// The removal thread. Dropping this stops it after the step at hand and waits for that, so that whoever opens the same
@@ -159,6 +162,9 @@ impl Drop for Remover {
 
 fn run(mvcc: &Mvcc, inbox: &mpsc::Receiver<Job>, stop: &AtomicBool) {
     while let Ok(job) = inbox.recv() {
+        if job.fresh && mvcc.compaction_hashes().are_kept() {
+            keep_hash(mvcc, &job);
+        }
         match remove(&job, stop) {
             Ok(true) => mvcc.compaction_done(job.target),
             Ok(false) => return,
@@ -171,6 +177,16 @@ fn run(mvcc: &Mvcc, inbox: &mpsc::Receiver<Job>, stop: &AtomicBool) {
                 return;
             }
         }
+    }
+}
+
+/// A hash that cannot be taken is not kept; the removal will report the broken disk.
+fn keep_hash(mvcc: &Mvcc, job: &Job) {
+    let hashed = job.backend.read(|view| hash_for_compaction(view, job.target, job.finished));
+    if let Ok(hash) = hashed {
+        let (revision, compact_revision) = (job.target, job.finished);
+        let current_revision = mvcc.revision();
+        mvcc.compaction_hashes().store(KvHash { hash, revision, compact_revision, current_revision });
     }
 }
 

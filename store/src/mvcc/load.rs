@@ -11,17 +11,22 @@ use prost::Message;
 
 use super::codec::{self, Kind};
 use super::read::{corrupt, log_record};
-use super::{Index, Live, Version};
+use super::{Alarms, Index, Live, Version};
 use crate::backend::{Backend, BackendError, Column, View};
 use crate::membership::MemberTable;
 use crate::revision::Revision;
 
 /// Records of the column family `meta`.
+/// How the state is laid out: [`FORMAT`], or absent of a state that has nothing yet.
+pub const FORMAT_VERSION: &[u8] = b"format_version";
 pub const REVISION: &[u8] = b"revision";
 pub const COMPACT_SCHEDULED: &[u8] = b"compact_scheduled";
 pub const COMPACT_FINISHED: &[u8] = b"compact_finished";
 pub const MEMBER_PREFIX: &[u8] = b"member/";
 pub const REMOVED_MEMBER_PREFIX: &[u8] = b"member_removed/";
+
+/// The layout that this program writes and reads. A change that an older program would misread takes the next number.
+pub const FORMAT: i64 = 1;
 
 /// Nothing was ever compacted.
 pub const NEVER_COMPACTED: i64 = -1;
@@ -34,18 +39,27 @@ pub struct Loaded {
 
 pub fn load(backend: &Arc<dyn Backend>) -> Result<Loaded, BackendError> {
     backend.read(|view| {
+        check_format(number(view, FORMAT_VERSION)?)?;
         let version = Version {
             backend: backend.clone(),
             index: load_index(view)?,
             revision: number(view, REVISION)?.unwrap_or(Revision::FRESH_STORE),
             compact_revision: number(view, COMPACT_SCHEDULED)?.unwrap_or(NEVER_COMPACTED),
             members: Arc::new(load_members(view)?),
+            alarms: Arc::new(Alarms::load(view)?),
         };
         Ok(Loaded { version, compact_finished: number(view, COMPACT_FINISHED)?.unwrap_or(NEVER_COMPACTED) })
     })
 }
 
-fn number(view: &dyn View, key: &[u8]) -> Result<Option<i64>, BackendError> {
+fn check_format(found: Option<i64>) -> Result<(), BackendError> {
+    match found {
+        Some(found) if found > FORMAT => Err(BackendError::Newer { found, known: FORMAT }),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn number(view: &dyn View, key: &[u8]) -> Result<Option<i64>, BackendError> {
     let Some(bytes) = view.get(Column::Meta, key)? else { return Ok(None) };
     codec::parse_i64(&bytes).map(Some).ok_or_else(|| corrupt(Column::Meta, key))
 }
@@ -71,7 +85,7 @@ fn load_index(view: &dyn View) -> Result<Index, BackendError> {
     Ok(index)
 }
 
-fn load_members(view: &dyn View) -> Result<MemberTable, BackendError> {
+pub(crate) fn load_members(view: &dyn View) -> Result<MemberTable, BackendError> {
     let (mut members, mut removed) = (Vec::new(), BTreeSet::new());
     each(view, MEMBER_PREFIX, |_, bytes| {
         members.push(MemberRecord::decode(bytes).ok()?);

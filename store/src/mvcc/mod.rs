@@ -8,9 +8,12 @@
 //! compact revision that allows it has been published. So a reader that misses a record takes the newest version and
 //! starts again. Source of the semantics: etcd v3.6 `server/storage/mvcc`.
 
+pub mod alarms;
 pub mod codec;
 pub mod compaction;
 pub mod counts;
+pub mod hash;
+pub mod history;
 pub mod index;
 pub mod key_range;
 pub mod limits;
@@ -18,6 +21,7 @@ pub mod load;
 pub mod range;
 pub mod range_wire;
 pub mod read;
+pub mod scan;
 pub mod write;
 
 use std::sync::Arc;
@@ -29,6 +33,7 @@ use bytes::Bytes;
 use prost::Message;
 use tokio::sync::watch;
 
+pub use alarms::Alarms;
 pub use counts::Counts;
 pub use index::{Index, Live};
 pub use key_range::{KeyRange, prefix_end};
@@ -37,6 +42,7 @@ use crate::backend::{Backend, BackendSize};
 use crate::error::Error;
 use crate::membership::MemberTable;
 use crate::revision::Revision;
+use hash::CompactionHashes;
 use read::{ReadError, Reader};
 
 /// The state at one revision. Never changes.
@@ -48,6 +54,7 @@ pub struct Version {
     /// The oldest readable revision; -1 if nothing was ever compacted.
     pub compact_revision: i64,
     pub members: Arc<MemberTable>,
+    pub alarms: Arc<Alarms>,
 }
 
 /// The read handle. Every answer is of one version; later calls see later versions, never earlier ones.
@@ -64,6 +71,7 @@ struct Shared {
     counts: Counts,
     /// As in the current version, for those who wait for a change.
     members: watch::Sender<Arc<MemberTable>>,
+    compaction_hashes: CompactionHashes,
 }
 
 impl Mvcc {
@@ -76,6 +84,7 @@ impl Mvcc {
                 removed,
                 counts: Counts::default(),
                 members,
+                compaction_hashes: CompactionHashes::default(),
             }),
         }
     }
@@ -163,6 +172,10 @@ impl Mvcc {
         self.shared.members.subscribe()
     }
 
+    pub fn alarms(&self) -> Arc<Alarms> {
+        self.shared.current.load().alarms.clone()
+    }
+
     /// Returns once what `Compact(revision)` allows to remove is removed: the wait of a `physical` compaction.
     pub async fn compaction_removed(&self, revision: i64) {
         let mut removed = self.shared.removed.subscribe();
@@ -172,6 +185,10 @@ impl Mvcc {
 
     pub(crate) fn compaction_done(&self, revision: i64) {
         self.shared.removed.send_replace(revision);
+    }
+
+    pub fn compaction_hashes(&self) -> &CompactionHashes {
+        &self.shared.compaction_hashes
     }
 
     /// Runs `read` on the newest version, again if a compaction took a record away under it.

@@ -156,7 +156,8 @@ impl<'a> Reader<'a> {
             if self.live.is_some_and(|mvcc| mvcc.compact_revision() > revision) {
                 return Err(Error::Compacted.into());
             }
-            scan_at(view, range, revision, if self.pending.is_some() { 0 } else { limit })
+            let limit = if self.pending.is_some() { 0 } else { limit };
+            scan_at(view, range, revision, Bound { rows: limit, bytes: usize::MAX })
         })?;
         Ok(match self.pending {
             Some(pending) => overlay(rows, pending, range, revision, limit)?,
@@ -225,18 +226,27 @@ pub(super) fn take_at<T>(
     Ok(cursor.item().filter(|(key, _)| *key == at).map(|(_, bytes)| take(bytes)))
 }
 
+/// Where a walk ends before the range does.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bound {
+    /// 0: none.
+    pub rows: usize,
+    /// Of keys and values; the row that reaches it is the last.
+    pub bytes: usize,
+}
+
 /// One walk over the versions of the range: of each key the newest at or before `revision`, unless it is a delete.
-fn scan_at(
+pub(super) fn scan_at(
     view: &dyn View,
     range: &KeyRange,
     revision: i64,
-    limit: usize,
+    bound: Bound,
 ) -> Result<Vec<KeyValue>, ReadError> {
     let lower = codec::kv_lower_bound(range.start());
     let upper = range.end_bound().map(|end| codec::kv_lower_bound(&end)).unwrap_or_default();
     let mut cursor = view.cursor(Column::Kv, &lower, &upper);
     cursor.seek(&lower)?;
-    let mut rows = Vec::new();
+    let (mut rows, mut row_bytes) = (Vec::new(), 0);
     while let Some((at, bytes)) = cursor.item() {
         let (prefix, modified) = codec::split_kv_revision(at).ok_or_else(|| corrupt(Column::Kv, at))?;
         let prefix = prefix.to_vec();
@@ -249,8 +259,9 @@ fn scan_at(
         let record = decode(Column::Kv, at, Bytes::copy_from_slice(bytes))?;
         if record.meta.kind == Kind::Put {
             let (key, modified) = codec::parse_kv_key(at).ok_or_else(|| corrupt(Column::Kv, at))?;
+            row_bytes += key.len() + record.payload.len();
             rows.push(key_value(key.into(), modified, record.meta, record.payload));
-            if rows.len() == limit {
+            if rows.len() == bound.rows || row_bytes >= bound.bytes {
                 break;
             }
         }

@@ -222,6 +222,7 @@ fn text(reply: &Reply) -> String {
         Reply::LeaseGrant(response) => SHOW.grant(response),
         Reply::LeaseRevoke(response) => SHOW.revoke(response),
         Reply::Members(members) => format!("{} members\n", members.len()),
+        Reply::Alarm(response) => format!("alarms {:?}\n", response.alarms),
         Reply::Done => "done\n".into(),
     }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::codec::{self, Kind, Meta, Record};
 use super::read::{Pending, ReadError, Reader};
-use super::{KeyRange, Live, Version};
+use super::{Alarms, KeyRange, Live, Version, load};
 use crate::backend::{BackendError, Column, WriteBatch};
 use crate::membership::MemberTable;
 use crate::revision::Revision;
@@ -35,11 +35,19 @@ pub struct Writer {
     pending: Pending,
     /// Effective changes of the open change set.
     changes: Vec<Changed>,
+    /// Once per start is enough.
+    format_written: bool,
 }
 
 impl Writer {
     pub fn new(version: Version) -> Self {
-        Self { version, batch: WriteBatch::default(), pending: Pending::new(), changes: Vec::new() }
+        Self {
+            version,
+            batch: WriteBatch::default(),
+            pending: Pending::new(),
+            changes: Vec::new(),
+            format_written: false,
+        }
     }
 
     /// The state including every change so far, also those of the open change set.
@@ -75,6 +83,14 @@ impl Writer {
 
     pub fn set_members(&mut self, members: MemberTable) {
         self.version.members = Arc::new(members);
+    }
+
+    pub fn alarms(&self) -> &Alarms {
+        &self.version.alarms
+    }
+
+    pub fn alarms_mut(&mut self) -> &mut Alarms {
+        Arc::make_mut(&mut self.version.alarms)
     }
 
     pub fn put(&mut self, key: &Bytes, value: Bytes, lease: i64) {
@@ -124,7 +140,11 @@ impl Writer {
     pub fn commit(&mut self, extra: impl FnOnce(&mut WriteBatch)) -> Result<Version, BackendError> {
         assert!(self.changes.is_empty(), "a change set is finished before the batch is written");
         extra(&mut self.batch);
-        self.batch.put(Column::Meta, super::load::REVISION, codec::i64_value(self.version.revision));
+        if !self.format_written {
+            self.batch.put(Column::Meta, load::FORMAT_VERSION, codec::i64_value(load::FORMAT));
+            self.format_written = true;
+        }
+        self.batch.put(Column::Meta, load::REVISION, codec::i64_value(self.version.revision));
         self.version.backend.write(&self.batch)?;
         self.batch = WriteBatch::default();
         self.pending.clear();

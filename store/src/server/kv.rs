@@ -13,6 +13,8 @@ use prost::Message;
 use tonic::{Request, Response, Status};
 
 use super::Shared;
+use super::quota::Quota;
+use super::range_stream;
 use crate::apply::{Reply, check, txn};
 use crate::error::Error;
 use crate::mvcc::Mvcc;
@@ -20,15 +22,17 @@ use crate::status::Identity;
 
 pub struct KvService {
     identity: Identity,
+    quota: Quota,
     max_request_bytes: usize,
     max_txn_ops: usize,
 }
 
 impl KvService {
     pub fn new(shared: &Shared) -> Self {
-        let Shared { identity, max_request_bytes, max_txn_ops, .. } = shared;
+        let Shared { identity, quota, max_request_bytes, max_txn_ops, .. } = shared;
         KvService {
             identity: identity.clone(),
+            quota: quota.clone(),
             max_request_bytes: *max_request_bytes,
             max_txn_ops: *max_txn_ops,
         }
@@ -38,6 +42,7 @@ impl KvService {
         if size_bytes > self.max_request_bytes {
             return Err(Error::RequestTooLarge);
         }
+        self.quota.admit(&op).await?;
         self.identity.consensus.propose(op).await
     }
 
@@ -98,12 +103,18 @@ impl Kv for KvService {
         Ok(Response::new(response))
     }
 
-    /// Clients fall back to `Range` when they hear this.
     async fn range_stream(
         &self,
-        _: Request<RangeRequest>,
+        request: Request<RangeRequest>,
     ) -> Result<Response<Self::RangeStreamStream>, Status> {
-        Err(Status::unimplemented("RangeStream is not implemented"))
+        let request = request.into_inner();
+        check::range(&request)?;
+        range_stream::check(&request)?;
+        if !request.serializable {
+            self.identity.consensus.read_barrier().await?;
+        }
+        let chunks = range_stream::chunks(self.identity.clone(), request, self.max_request_bytes);
+        Ok(Response::new(Box::pin(chunks)))
     }
 
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {

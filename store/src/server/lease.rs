@@ -20,6 +20,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::quota::Quota;
 use super::{Shared, need_leader};
 use crate::apply::Reply;
 use crate::error::Error;
@@ -67,6 +68,7 @@ impl LeaderLeases {
 #[derive(Clone)]
 pub struct LeaseService {
     identity: Identity,
+    quota: Quota,
     leases: LeaderLeases,
     election_timeout: Duration,
     shutdown: CancellationToken,
@@ -74,8 +76,8 @@ pub struct LeaseService {
 
 impl LeaseService {
     pub fn new(shared: &Shared) -> Self {
-        let Shared { identity, leases, election_timeout, shutdown, .. } = shared.clone();
-        LeaseService { identity, leases, election_timeout, shutdown }
+        let Shared { identity, quota, leases, election_timeout, shutdown, .. } = shared.clone();
+        LeaseService { identity, quota, leases, election_timeout, shutdown }
     }
 
     /// Tries until the request timeout: asking twice renews twice, which does no harm.
@@ -182,7 +184,9 @@ impl Lease for LeaseService {
         while request.id == 0 {
             request.id = rand::random::<i64>() & i64::MAX;
         }
-        match self.identity.consensus.propose(Op::LeaseGrant(request)).await? {
+        let grant = Op::LeaseGrant(request);
+        self.quota.admit(&grant).await?;
+        match self.identity.consensus.propose(grant).await? {
             Reply::LeaseGrant(mut response) => {
                 self.identity.fill(&mut response.header);
                 Ok(Response::new(response))

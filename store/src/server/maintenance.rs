@@ -1,4 +1,4 @@
-//! `etcdserverpb.Maintenance`: status, alarms, and handing over leadership.
+//! `etcdserverpb.Maintenance`: status, alarms, hashes, snapshots, and handing over leadership.
 
 use balsa_proto::etcd::etcdserverpb::alarm_request::AlarmAction;
 use balsa_proto::etcd::etcdserverpb::downgrade_request::DowngradeAction;
@@ -8,20 +8,34 @@ use balsa_proto::etcd::etcdserverpb::{
     HashKvRequest, HashKvResponse, HashRequest, HashResponse, MoveLeaderRequest, MoveLeaderResponse,
     SnapshotRequest, SnapshotResponse, StatusRequest, StatusResponse,
 };
+use balsa_proto::store::command::Op;
 use futures::stream::BoxStream;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::Shared;
+use super::defragment::Defragmenter;
+use super::{Shared, hash, snapshot};
+use crate::apply::Reply;
+use crate::consensus::snapshot::SnapshotRoot;
 use crate::error::Error;
 use crate::status::Identity;
 
 pub struct MaintenanceService {
     identity: Identity,
+    snapshots: SnapshotRoot,
+    defragmenter: Defragmenter,
+    shutdown: CancellationToken,
 }
 
 impl MaintenanceService {
     pub fn new(shared: &Shared) -> Self {
-        MaintenanceService { identity: shared.identity.clone() }
+        let Shared { identity, snapshots, defragmenter, shutdown, .. } = shared;
+        MaintenanceService {
+            identity: identity.clone(),
+            snapshots: snapshots.clone(),
+            defragmenter: defragmenter.clone(),
+            shutdown: shutdown.clone(),
+        }
     }
 }
 
@@ -29,10 +43,6 @@ impl MaintenanceService {
 fn is_version(text: &str) -> bool {
     let parts: Vec<&str> = text.split('.').collect();
     (2..=3).contains(&parts.len()) && parts.iter().all(|part| part.parse::<u32>().is_ok())
-}
-
-fn unsupported<T>(what: &str) -> Result<Response<T>, Status> {
-    Err(Status::unimplemented(format!("{what} is not implemented")))
 }
 
 #[tonic::async_trait]
@@ -43,13 +53,20 @@ impl Maintenance for MaintenanceService {
         Ok(Response::new(self.identity.status()))
     }
 
-    /// No alarm is ever raised yet, so that the list is empty.
     async fn alarm(&self, request: Request<AlarmRequest>) -> Result<Response<AlarmResponse>, Status> {
-        match request.into_inner().action() {
-            AlarmAction::Get => {
-                Ok(Response::new(AlarmResponse { header: Some(self.identity.header()), alarms: Vec::new() }))
+        let request = request.into_inner();
+        let Identity { consensus, mvcc, .. } = &self.identity;
+        if request.action() == AlarmAction::Get {
+            consensus.read_barrier().await?;
+            let alarms = mvcc.alarms().of(request.alarm());
+            return Ok(Response::new(AlarmResponse { header: Some(self.identity.header()), alarms }));
+        }
+        match consensus.propose(Op::Alarm(request)).await? {
+            Reply::Alarm(mut response) => {
+                self.identity.fill(&mut response.header);
+                Ok(Response::new(response))
             }
-            AlarmAction::Activate | AlarmAction::Deactivate => unsupported("changing alarms"),
+            other => panic!("apply answered a command with {other:?}"),
         }
     }
 
@@ -65,19 +82,24 @@ impl Maintenance for MaintenanceService {
         &self,
         _: Request<DefragmentRequest>,
     ) -> Result<Response<DefragmentResponse>, Status> {
-        unsupported("Defragment")
+        self.defragmenter.run(self.identity.mvcc.clone()).await?;
+        Ok(Response::new(DefragmentResponse { header: Some(self.identity.header()) }))
     }
 
     async fn hash(&self, _: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
-        unsupported("Hash")
+        let mvcc = self.identity.mvcc.clone();
+        let hash = tokio::task::spawn_blocking(move || mvcc.hash_all()).await;
+        let hash = hash.unwrap_or(Err(Error::Stopped))?;
+        Ok(Response::new(HashResponse { header: Some(self.identity.header()), hash }))
     }
 
-    async fn hash_kv(&self, _: Request<HashKvRequest>) -> Result<Response<HashKvResponse>, Status> {
-        unsupported("HashKV")
+    async fn hash_kv(&self, request: Request<HashKvRequest>) -> Result<Response<HashKvResponse>, Status> {
+        Ok(Response::new(hash::answer(&self.identity, request.into_inner().revision).await?))
     }
 
     async fn snapshot(&self, _: Request<SnapshotRequest>) -> Result<Response<Self::SnapshotStream>, Status> {
-        unsupported("Snapshot")
+        let (mvcc, files) = (self.identity.mvcc.clone(), self.snapshots.clone());
+        Ok(Response::new(Box::pin(snapshot::stream(mvcc, files, self.shutdown.clone()))))
     }
 
     /// The storage has one version, which no older release reads: nothing can be downgraded to, and no job ever runs.

@@ -1,8 +1,12 @@
 //! The etcd v3 services, one file each, and the requests' way to them.
 
 pub mod auth;
+pub mod auto_compaction;
 pub mod cluster;
 pub mod connect;
+pub mod corruption;
+pub mod defragment;
+pub mod hash;
 pub mod kv;
 pub mod learner;
 pub mod lease;
@@ -12,8 +16,11 @@ pub mod maintenance;
 pub mod need_leader;
 pub mod observe;
 pub mod ports;
+pub mod quota;
 pub mod range_door;
+pub mod range_stream;
 pub mod rpc_stats;
+pub mod snapshot;
 pub mod tls;
 pub mod watch;
 
@@ -29,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use self::range_door::RangeDoor;
+use crate::consensus::snapshot::SnapshotRoot;
 use crate::limits::GRPC_OVERHEAD_BYTES;
 use crate::membership::LeaderMembers;
 use crate::status::Identity;
@@ -41,6 +49,9 @@ pub struct Shared {
     pub hub: WatchHub,
     pub leases: lease::LeaderLeases,
     pub members: LeaderMembers,
+    pub snapshots: SnapshotRoot,
+    pub quota: quota::Quota,
+    pub defragmenter: defragment::Defragmenter,
     pub max_request_bytes: usize,
     pub max_txn_ops: usize,
     pub election_timeout: Duration,

@@ -1,6 +1,8 @@
 //! Members on loopback ports. Each has a runtime of its own, so that it can be killed: all of its tasks are dropped
 //! where they stand.
 
+#![allow(dead_code)] // Each of the test programs that share this uses a part of it.
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -11,6 +13,7 @@ use balsa_proto::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
 use balsa_proto::etcd::etcdserverpb::watch_client::WatchClient;
 use balsa_proto::etcd::etcdserverpb::{PutRequest, RangeRequest, StatusRequest};
 use balsa_store::Config;
+use balsa_store::backend::{Backend, Column, RocksBackend, View, WriteBatch};
 use balsa_store::config::Url;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
@@ -63,8 +66,50 @@ pub fn run_to_error(config: Config) -> String {
     error.to_string()
 }
 
+/// Returns once this process has no file open below `dir`: the threads of a killed member close them in their own time.
+fn wait_until_released(dir: &std::path::Path) {
+    let patience = Instant::now() + Duration::from_secs(20);
+    let open = || {
+        let files = std::fs::read_dir("/proc/self/fd").unwrap();
+        files
+            .flatten()
+            .filter_map(|file| std::fs::read_link(file.path()).ok())
+            .any(|path| path.starts_with(dir))
+    };
+    while open() {
+        assert!(Instant::now() < patience, "files below {} stay open", dir.display());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Damage that no checksum finds: a state in which one value is another.
+pub fn change_a_value(state: &std::path::Path) {
+    let backend = RocksBackend::open(state, None).unwrap();
+    let mut record = None;
+    let mut first = |view: &dyn View| {
+        let mut cursor = view.cursor(Column::Kv, &[], &[]);
+        cursor.seek(&[]).unwrap();
+        record = cursor.item().map(|(key, value)| (key.to_vec(), value.to_vec()));
+    };
+    backend.view(&mut first).unwrap();
+    let (key, mut value) = record.expect("there is a value");
+    *value.last_mut().expect("a record is not empty") ^= 1;
+    let mut batch = WriteBatch::default();
+    batch.put(Column::Kv, key, value);
+    backend.write(&batch).unwrap();
+}
+
 impl Cluster {
     pub fn start(count: usize, adjust: impl Fn(&mut Config)) -> Cluster {
+        Self::build(count, adjust, |_| {})
+    }
+
+    /// `prepare` may write into the data directory of each member before any of them starts.
+    pub fn prepared(count: usize, prepare: impl Fn(&Config)) -> Cluster {
+        Self::build(count, |_| {}, prepare)
+    }
+
+    fn build(count: usize, adjust: impl Fn(&mut Config), prepare: impl Fn(&Config)) -> Cluster {
         let dir = tempfile::tempdir().unwrap();
         let names: Vec<String> = (0..count).map(|i| format!("m{i}")).collect();
         let peers: BTreeMap<String, Vec<Url>> =
@@ -85,6 +130,7 @@ impl Cluster {
                 ..Config::default()
             };
             adjust(&mut config);
+            prepare(&config);
             let channel = Endpoint::from_shared(client_url.to_string()).unwrap().connect_lazy();
             Member { config, runtime: None, channel, outcome: None }
         };
@@ -103,10 +149,20 @@ impl Cluster {
         self.members[member].config.clone()
     }
 
+    pub fn endpoint(&self, member: usize) -> String {
+        self.members[member].config.listen_client_urls[0].to_string()
+    }
+
+    /// Host and port, as etcdctl 3.4 wants its endpoints.
+    pub fn authority(&self, member: usize) -> String {
+        self.endpoint(member).trim_start_matches("http://").to_owned()
+    }
+
     /// Stops the member in the middle of whatever it does.
     pub fn kill(&mut self, member: usize) {
         let runtime = self.members[member].runtime.take().expect("the member runs");
         runtime.shutdown_timeout(Duration::from_secs(5));
+        wait_until_released(&self.members[member].config.data_dir);
     }
 
     pub fn restart(&mut self, member: usize) {

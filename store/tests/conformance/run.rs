@@ -29,6 +29,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Response, Status, Streaming};
 
 use crate::script_syntax::{Request, Show, key, number, parse, positional};
+use crate::{maintenance, range_stream};
 
 /// How long a response may take before the script fails: far beyond what a busy machine needs.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -121,6 +122,12 @@ impl Player {
                 let clauses: Vec<String> = (0..count).map(put).collect();
                 let answer = self.request(parse(&format!("txn {}", clauses.join(" ; ")), self.show)).await;
                 format!("{}\n", answer.lines().last().unwrap_or_default())
+            }
+            word if maintenance::WORDS.contains(&word) => {
+                maintenance::play(&self.channel, &words, self.show).await
+            }
+            word if range_stream::WORDS.contains(&word) => {
+                range_stream::play(&self.channel, command, self.show).await
             }
             _ => self.request(parse(command, self.show)).await,
         }
@@ -281,14 +288,14 @@ impl WatchStream {
     }
 }
 
-fn said<T>(answer: Result<Response<T>, Status>, show: impl FnOnce(&T) -> String) -> String {
+pub fn said<T>(answer: Result<Response<T>, Status>, show: impl FnOnce(&T) -> String) -> String {
     match answer {
         Ok(response) => show(response.get_ref()),
         Err(status) => failed(&status),
     }
 }
 
-fn failed(status: &Status) -> String {
+pub fn failed(status: &Status) -> String {
     format!("error {:?} {}\n", status.code(), status.message())
 }
 

@@ -139,7 +139,7 @@ fn health(health: &Health) -> String {
 }
 
 /// Decimal units; one digit after the point below ten.
-fn human_size(bytes: u64) -> String {
+pub fn human_size(bytes: u64) -> String {
     const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
     if bytes < 10 {
         return format!("{bytes} B");

@@ -49,7 +49,7 @@ pub fn show(answer: &Answer) -> Option<String> {
 }
 
 /// Heads in the middle, cells to the right.
-fn draw(head: &[&str], rows: Vec<Vec<String>>) -> String {
+pub fn draw(head: &[&str], rows: Vec<Vec<String>>) -> String {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.chain([head[column].len()]).max().unwrap_or(0)

@@ -1,0 +1,40 @@
+//! `Maintenance.Defragment`: gives the space of what was deleted back to the file system, while reads and writes go on.
+//!
+//! RocksDB does so by itself over time. This asks for all of it now: the tables are rewritten beside the ones in use, and
+//! the answer comes when that is done. One at a time: a second request waits for the first.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::Mutex;
+
+use crate::error::Error;
+use crate::mvcc::Mvcc;
+
+/// Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Defragmenter {
+    turn: Arc<Mutex<()>>,
+}
+
+impl Defragmenter {
+    pub async fn run(&self, mvcc: Mvcc) -> Result<(), Error> {
+        let turn = self.turn.clone().lock_owned().await;
+        // A client that goes away does not end the work, so that its turn goes with the work.
+        let work = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            defragment(&mvcc)
+        });
+        work.await.unwrap_or(Err(Error::Stopped))
+    }
+}
+
+fn defragment(mvcc: &Mvcc) -> Result<(), Error> {
+    let (started, before) = (Instant::now(), mvcc.db_size());
+    mvcc.version().backend.defragment().map_err(|error| {
+        tracing::error!(error = &error as &dyn std::error::Error, "defragmentation stopped");
+        Error::Corrupt
+    })?;
+    tracing::info!(took = ?started.elapsed(), before_bytes = before, after_bytes = mvcc.db_size(), "finished defragmenting");
+    Ok(())
+}

@@ -1,0 +1,25 @@
+//! `Maintenance.HashKV`, for clients and for the other members alike.
+
+use balsa_proto::etcd::etcdserverpb::{HashKvResponse, ResponseHeader};
+
+use crate::error::Error;
+use crate::status::Identity;
+
+/// The hash at `revision`, or now for 0. Of a revision that was compacted a short while ago it is the one taken then, if
+/// this member keeps those.
+pub async fn answer(identity: &Identity, revision: i64) -> Result<HashKvResponse, Error> {
+    let mvcc = identity.mvcc.clone();
+    let hash = match mvcc.compaction_hashes().at(revision) {
+        Some(hash) => hash,
+        None => tokio::task::spawn_blocking(move || mvcc.hash_kv(revision))
+            .await
+            .unwrap_or(Err(Error::Stopped))?,
+    };
+    let header = ResponseHeader { revision: hash.current_revision, ..identity.header() };
+    Ok(HashKvResponse {
+        header: Some(header),
+        hash: hash.hash,
+        compact_revision: hash.compact_revision,
+        hash_revision: hash.revision,
+    })
+}
