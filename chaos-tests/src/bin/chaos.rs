@@ -2,7 +2,7 @@
 //!
 //! 0: every property holds. 1: one is violated. 2: undecided, or the run itself failed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,10 +11,11 @@ use anyhow::{Context, Result};
 use balsa_chaos_tests::history::History;
 use balsa_chaos_tests::lab::Target;
 use balsa_chaos_tests::report::verdict::Demands;
-use balsa_chaos_tests::report::{self, Verdict};
+use balsa_chaos_tests::report::{self, Heading, Verdict};
 use balsa_chaos_tests::scenario::run::{INTERRUPTED, Options, run, version};
 use balsa_chaos_tests::scenario::{Scenario, duration, find, library};
 use clap::{Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 #[derive(Parser)]
 #[command(name = "chaos", about = "Breaks a store on purpose, with a verdict")]
@@ -58,6 +59,15 @@ struct Lab {
     /// Folder for the folders of runs
     #[arg(long, default_value = "chaos-runs")]
     out: PathBuf,
+}
+
+/// `run.json`.
+#[derive(Serialize, Deserialize)]
+struct Facts {
+    scenario: String,
+    seed: u64,
+    /// What the program under test says of its version.
+    target: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -109,13 +119,8 @@ fn run_one(lab: &Lab, scenario: &Scenario, text: &str, seed: u64) -> Result<u8> 
     };
     println!("{}: {}", scenario.name, scenario.about.trim());
     println!("seed {seed}, folder {}", folder.display());
-    let facts = serde_json::json!({
-        "scenario": scenario.name,
-        "seed": seed,
-        "target": version(&target)?,
-        "harness": env!("CARGO_PKG_VERSION"),
-    });
-    report::write_facts(&folder, text, &facts)?;
+    let facts = Facts { scenario: scenario.name.clone(), seed, target: version(&target)? };
+    report::write_facts(&folder, text, &serde_json::to_value(&facts).context("write the facts")?)?;
     let options = Options {
         target,
         seed,
@@ -124,9 +129,7 @@ fn run_one(lab: &Lab, scenario: &Scenario, text: &str, seed: u64) -> Result<u8> 
         progress: |line| eprintln!("  {line}"),
     };
     let history = run(scenario, &options)?;
-    let verdict = judge(scenario, &history);
-    report::write_verdict(&folder, &verdict)?;
-    println!("{}", verdict.text());
+    let verdict = judge(scenario, &history, &facts, &folder)?;
     if verdict.exit_code() != 0 {
         let flag = if lab.target == Kind::Etcd { " --target etcd" } else { "" };
         println!(
@@ -138,22 +141,33 @@ fn run_one(lab: &Lab, scenario: &Scenario, text: &str, seed: u64) -> Result<u8> 
     Ok(verdict.exit_code())
 }
 
-fn judge(scenario: &Scenario, history: &History) -> Verdict {
+/// Judges, prints, and writes the report.
+fn judge(scenario: &Scenario, history: &History, facts: &Facts, folder: &Path) -> Result<Verdict> {
     let demands = Demands {
         properties: scenario.properties.clone(),
         writes_resume_within: scenario.writes_resume_within,
     };
-    Verdict::judge(history, &demands)
+    let verdict = Verdict::judge(history, &demands);
+    let heading = Heading {
+        scenario: &facts.scenario,
+        about: &scenario.about,
+        seed: facts.seed,
+        target: &facts.target,
+    };
+    report::write_verdict(folder, &heading, history, &verdict)?;
+    println!("{}", verdict.text());
+    Ok(verdict)
 }
 
-fn check(folder: &std::path::Path) -> Result<u8> {
-    let text = std::fs::read_to_string(folder.join("scenario.yaml"))
-        .with_context(|| format!("{} is not the folder of a run", folder.display()))?;
+fn check(folder: &Path) -> Result<u8> {
+    let read = |name: &str| {
+        std::fs::read_to_string(folder.join(name))
+            .with_context(|| format!("{} is not the folder of a run", folder.display()))
+    };
+    let facts: Facts = serde_json::from_str(&read("run.json")?).context("run.json is not understood")?;
+    let scenario = Scenario::parse(&read("scenario.yaml")?)?;
     let history = History::load(&folder.join("history.jsonl"))?;
-    let verdict = judge(&Scenario::parse(&text)?, &history);
-    report::write_verdict(folder, &verdict)?;
-    println!("{}", verdict.text());
-    Ok(verdict.exit_code())
+    Ok(judge(&scenario, &history, &facts, folder)?.exit_code())
 }
 
 fn list() -> Result<u8> {

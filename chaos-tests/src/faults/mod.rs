@@ -4,7 +4,6 @@
 //! Undoing after a panic needs no code here: what a fault changes lives in the cluster's namespaces, processes and disks,
 //! and goes away with them (`crate::lab::StoreCluster`). Nothing outside of them is ever touched.
 
-pub mod clock;
 pub mod corrupt;
 pub mod disk_trouble;
 pub mod kill;
@@ -85,12 +84,6 @@ pub enum Verb {
         #[serde(default)]
         target: Target,
     },
-    /// The wall clock jumps, forward or back.
-    ClockStep {
-        #[serde(default)]
-        target: Target,
-        seconds: i64,
-    },
     /// A stopped member's file is damaged.
     Corrupt {
         #[serde(default)]
@@ -127,9 +120,6 @@ impl Verb {
                 let trouble = Trouble { syncs_fail: true, ..Trouble::default() };
                 Box::new(DiskTrouble::new(target.resolve(cluster, random)?, trouble))
             }
-            Self::ClockStep { target, seconds } => {
-                Box::new(clock::ClockStep::new(target.resolve(cluster, random)?, *seconds))
-            }
             Self::Corrupt { target } => {
                 Box::new(corrupt::Corrupt::new(target.resolve(cluster, random)?, random.random()))
             }
@@ -146,7 +136,6 @@ impl Verb {
             Self::SlowDisk { .. } => "slow_disk",
             Self::FullDisk { .. } => "full_disk",
             Self::FailingSync { .. } => "failing_sync",
-            Self::ClockStep { .. } => "clock_step",
             Self::Corrupt { .. } => "corrupt",
         }
     }
@@ -162,7 +151,6 @@ impl Verb {
             | Self::Kill { .. }
             | Self::Pause { .. }
             | Self::RestartAll {}
-            | Self::ClockStep { .. }
             | Self::Corrupt { .. } => false,
         }
     }

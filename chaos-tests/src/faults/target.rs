@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use crate::lab::{Condition, StoreCluster};
 
-/// How long a fault waits for an election before it gives up on finding the leader.
-const LEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a fault waits for an election before it gives up on finding the leader. Other faults wait with it to be undone.
+const LEADER_TIMEOUT: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]

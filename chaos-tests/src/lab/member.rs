@@ -30,8 +30,6 @@ pub struct Member {
     name: String,
     data_dir: PathBuf,
     log: PathBuf,
-    /// Set for the process at its next start.
-    environment: Vec<(String, String)>,
     initial_cluster: String,
     target: Target,
 }
@@ -59,7 +57,6 @@ impl Member {
             log: plan.logs.join(format!("{name}.log")),
             host,
             name,
-            environment: Vec::new(),
             initial_cluster: plan.initial_cluster.to_owned(),
             target: plan.target.clone(),
         })
@@ -147,25 +144,6 @@ impl Member {
         Ok(())
     }
 
-    /// Holds the offset of this member's wall clock, if the cluster can fake it.
-    pub fn clock_file(&self) -> PathBuf {
-        self.log.with_extension("clock")
-    }
-
-    /// From the next start on the wall clock is the machine's plus what the clock file says.
-    pub fn fake_clock(&mut self) -> Result<()> {
-        let file = self.clock_file();
-        std::fs::write(&file, clock_offset(0)).with_context(|| format!("write {}", file.display()))?;
-        let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        self.environment = vec![
-            variable("LD_PRELOAD", &libfaketime()?.to_string_lossy()),
-            variable("FAKETIME_TIMESTAMP_FILE", &file.to_string_lossy()),
-            variable("FAKETIME_NO_CACHE", "1"),
-            variable("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-        ];
-        Ok(())
-    }
-
     /// Whether the process ended by itself, which no fault asked for; with its status and last lines.
     pub fn died(&mut self) -> Option<String> {
         let status = self.process.as_mut()?.ended()?;
@@ -202,24 +180,10 @@ impl Member {
         command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
         command.args(["--initial-cluster", &self.initial_cluster]);
         command.arg("--data-dir").arg(&self.data_dir);
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         Ok(command)
     }
 }
 
 pub fn peer_url(address: Ipv4Addr) -> String {
     format!("http://{address}:{PEER_PORT}")
-}
-
-/// As libfaketime reads it.
-pub fn clock_offset(seconds: i64) -> String {
-    format!("{seconds:+}s\n")
-}
-
-fn libfaketime() -> Result<PathBuf> {
-    let folders = std::fs::read_dir("/usr/lib").context("list /usr/lib")?;
-    folders
-        .filter_map(|entry| Some(entry.ok()?.path().join("faketime/libfaketimeMT.so.1")))
-        .find(|path| path.exists())
-        .context("libfaketime is not there: install the package libfaketime")
 }

@@ -37,8 +37,6 @@ pub struct Setup<'a> {
     /// And log below it.
     pub logs: &'a Path,
     pub forgetful: Option<Metadata>,
-    /// Members ask a clock that a fault can set.
-    pub fake_clocks: bool,
 }
 
 pub struct StoreCluster {
@@ -72,11 +70,7 @@ impl StoreCluster {
         for number in 1..=setup.members {
             let name = format!("m{number}");
             let host = cluster.network.host(&name, number)?;
-            let mut member = Member::new(name, host, &plan)?;
-            if setup.fake_clocks {
-                member.fake_clock()?;
-            }
-            cluster.members.push(member);
+            cluster.members.push(Member::new(name, host, &plan)?);
         }
         for member in &mut cluster.members {
             member.start()?;

@@ -6,14 +6,20 @@
 //!    history.jsonl                all that clients and the lab saw
 //!    m1.log …                     each member's log, all its lives in one file
 //!    verdict.txt  verdict.json
+//!    report.html                  all of it to look at, in one file
 //! ```
 
+pub mod page;
+pub mod plot;
+pub mod timeline;
 pub mod verdict;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::history::History;
+pub use page::Heading;
 pub use verdict::{Ending, Verdict};
 
 /// Makes the folder of a run below `runs`; a number tells runs of one scenario and seed apart.
@@ -36,10 +42,12 @@ pub fn write_facts(folder: &Path, scenario_text: &str, facts: &serde_json::Value
     write(&folder.join("run.json"), &format!("{facts:#}\n"))
 }
 
-pub fn write_verdict(folder: &Path, verdict: &Verdict) -> Result<()> {
+/// The verdict in its three forms.
+pub fn write_verdict(folder: &Path, heading: &Heading, history: &History, verdict: &Verdict) -> Result<()> {
     write(&folder.join("verdict.txt"), &verdict.text())?;
     let json = serde_json::to_string_pretty(verdict).context("write the verdict as JSON")?;
-    write(&folder.join("verdict.json"), &json)
+    write(&folder.join("verdict.json"), &json)?;
+    write(&folder.join("report.html"), &page::page(heading, history, verdict))
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

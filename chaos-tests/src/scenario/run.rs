@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::schedule::{Step, schedule};
 use super::{Scenario, finish};
-use crate::faults::{Fault, Verb};
+use crate::faults::Fault;
 use crate::history::{Collected, FaultRecord, History, Record, Recorder};
 use crate::lab::{Setup, StoreCluster, Target};
 use crate::workloads::{self, Context as WorkloadContext};
@@ -69,7 +69,6 @@ pub fn run(scenario: &Scenario, options: &Options) -> Result<History> {
         data: data.path(),
         logs: &options.folder,
         forgetful: scenario.disk.forgetful(),
-        fake_clocks: scenario.faults.iter().any(|plan| matches!(plan.verb, Verb::ClockStep { .. })),
     })?;
     cluster.wait_serving(START_MAX)?;
     let (recorder, collected) = Recorder::start(options.folder.join("history.jsonl"))?;
