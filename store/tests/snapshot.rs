@@ -10,12 +10,13 @@ mod tools;
 use std::path::Path;
 use std::time::Duration;
 
+use balsa_proto::etcd::etcdserverpb::alarm_request::AlarmAction;
 use balsa_proto::etcd::etcdserverpb::kv_client::KvClient;
 use balsa_proto::etcd::etcdserverpb::lease_client::LeaseClient;
 use balsa_proto::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
 use balsa_proto::etcd::etcdserverpb::{
-    CompactionRequest, DeleteRangeRequest, HashKvRequest, LeaseGrantRequest, LeaseTimeToLiveRequest,
-    PutRequest, RangeRequest,
+    AlarmRequest, AlarmType, CompactionRequest, DeleteRangeRequest, HashKvRequest, LeaseGrantRequest,
+    LeaseTimeToLiveRequest, PutRequest, RangeRequest,
 };
 use harness::{Cluster, eventually};
 use tonic::transport::{Channel, Endpoint};
@@ -45,6 +46,11 @@ async fn write_history(channel: &Channel) {
     }
     kv.put(put("b", "again", -7)).await.unwrap();
     kv.delete_range(DeleteRangeRequest { key: "many/0007".into(), ..Default::default() }).await.unwrap();
+    MaintenanceClient::new(channel.clone()).alarm(alarm(AlarmAction::Activate)).await.unwrap();
+}
+
+fn alarm(action: AlarmAction) -> AlarmRequest {
+    AlarmRequest { action: action as i32, member_id: 7, alarm: AlarmType::Nospace as i32 }
 }
 
 /// Everything that a client can see of it, as text.
@@ -66,6 +72,8 @@ async fn what_clients_see(channel: &Channel) -> String {
         let hash = maintenance.hash_kv(request).await.unwrap().into_inner();
         out.push_str(&format!("hash at {revision}: {} above {}\n", hash.hash, hash.compact_revision));
     }
+    let alarms = MaintenanceClient::new(channel.clone()).alarm(alarm(AlarmAction::Get)).await.unwrap();
+    out.push_str(&format!("alarms {:?}\n", alarms.into_inner().alarms));
     let compacted = kv.range(RangeRequest { key: "a".into(), revision: 3, ..Default::default() }).await;
     out.push_str(&format!("at 3: {}\n", compacted.unwrap_err().message()));
     for id in [7, -7] {
@@ -126,6 +134,7 @@ fn a_snapshot_of_a_stock_etcd_starts_ours_and_the_revision_can_be_raised() {
             if !raised {
                 return assert_same(&what_clients_see(&ours).await, &theirs);
             }
+            cluster.maintenance(0).alarm(alarm(AlarmAction::Deactivate)).await.unwrap();
             let revision = cluster.put(1, "after", "x").await.unwrap();
             assert_eq!(revision, 608 + 1_000_000 + 1);
             let old = RangeRequest { key: "a".into(), revision: 608, ..Default::default() };

@@ -51,8 +51,8 @@ pub fn parse(text: &str) -> Result<String, String> {
 
 /// Whether a text that [`parse`] has passed switches the gate on. The last word counts.
 pub fn is_on(gates: &str, name: &str) -> bool {
-    let said = gates.split(',').filter_map(|part| part.trim().split_once('='));
-    said.filter(|(gate, _)| *gate == name).next_back().is_some_and(|(_, value)| value == "true")
+    let mut said = gates.split(',').filter_map(|part| part.trim().split_once('='));
+    said.rfind(|(gate, _)| *gate == name).is_some_and(|(_, value)| value == "true")
 }
 
 #[cfg(test)]

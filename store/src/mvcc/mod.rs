@@ -115,6 +115,7 @@ impl Mvcc {
         request: &RangeRequest,
         header: impl Fn(i64) -> ResponseHeader,
     ) -> Result<Bytes, Error> {
+        self.shared.counts.ranges.add(1);
         self.consistent(|reader| {
             if range_wire::is_plain(request) {
                 return reader.range_wire(request, &header);

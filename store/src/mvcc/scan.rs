@@ -33,6 +33,7 @@ pub struct Piece {
 impl Scan {
     /// At `revision`, or at the store's own for 0, which stays what it is now.
     pub fn new(mvcc: Mvcc, key: Bytes, range_end: Bytes, revision: i64) -> Result<Scan, Error> {
+        mvcc.shared.counts.ranges.add(1);
         let version = mvcc.version();
         let (revision, store_revision) = (Reader::of(&version, None).resolve(revision)?, version.revision);
         let rest = KeyRange::from_bytes(key, range_end.clone());

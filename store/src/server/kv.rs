@@ -111,6 +111,9 @@ impl Kv for KvService {
         check::range(&request)?;
         range_stream::check(&request)?;
         if !request.serializable {
+            if self.identity.is_learner() {
+                return Err(Error::NotSupportedForLearner.into());
+            }
             self.identity.consensus.read_barrier().await?;
         }
         let chunks = range_stream::chunks(self.identity.clone(), request, self.max_request_bytes);

@@ -8,7 +8,7 @@ use std::io::{Seek, Write};
 use bytes::Bytes;
 
 use super::records::{self, ConfState};
-use super::{BoltWriter, FileError};
+use super::{BoltWriter, FileError, copied};
 use crate::apply::applier;
 use crate::backend::{Column, View};
 use crate::consensus::stored;
@@ -28,10 +28,7 @@ pub fn export<W: Write + Seek>(view: &dyn View, out: W, wanted: impl Fn() -> boo
     let mut file = BoltWriter::begin(out).map_err(FileError::Write)?;
     let table = load::load_members(view)?;
     // Buckets come in the order of their names.
-    start(&mut file, records::ALARM)?;
-    start(&mut file, records::AUTH)?;
-    start(&mut file, records::AUTH_ROLES)?;
-    start(&mut file, records::AUTH_USERS)?;
+    copied::export(view, &mut file)?;
     start(&mut file, records::CLUSTER)?;
     put(&mut file, records::CLUSTER_VERSION_KEY.as_bytes(), CLUSTER_VERSION.as_bytes())?;
     start(&mut file, records::KEY)?;

@@ -6,7 +6,7 @@ use balsa_proto::etcd::mvccpb::KeyValue;
 use prost::Message;
 
 use super::reader::Bucket;
-use super::{BoltFile, FileError, records};
+use super::{BoltFile, FileError, copied, records};
 use crate::backend::{Backend, Column, WriteBatch};
 use crate::mvcc::codec::{self, Kind, Meta, Record};
 use crate::mvcc::load;
@@ -40,6 +40,9 @@ pub fn import(file: &BoltFile, backend: &dyn Backend) -> Result<Imported, FileEr
         imported.revision = imported.revision.max(compacted);
         Ok(())
     })?;
+    for bucket in buckets.iter().filter(|bucket| copied::has(&bucket.name)) {
+        file.visit(bucket, |key, value| copy(&mut target, &bucket.name, key, value))?;
+    }
     target.flush()?;
     Ok(imported)
 }
@@ -71,6 +74,14 @@ impl Target<'_> {
         self.backend.write(&std::mem::take(&mut self.batch))?;
         self.bytes = 0;
         Ok(())
+    }
+}
+
+/// What stands in our state as it stands in the file.
+fn copy(target: &mut Target<'_>, bucket: &[u8], key: &[u8], value: &[u8]) -> Result<(), FileError> {
+    match copied::own_key(bucket, key) {
+        Some(own) => target.put(Column::Meta, own, value.to_vec()),
+        None => Ok(()),
     }
 }
 

@@ -8,6 +8,7 @@
 //! user and role survives both ways. *Not* promised: the same pages, or the same file, as stock would write.
 //! Source: bbolt `page.go`, `db.go`; etcd v3.6 `server/storage/schema`.
 
+pub mod copied;
 pub mod export;
 pub mod hash;
 pub mod import;
