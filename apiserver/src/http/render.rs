@@ -152,7 +152,11 @@ fn write_object(kind: &'static Kind, view: View, object: &CachedObject, out: &mu
 }
 
 fn list_metadata(listed: &Listed) -> Value {
-    let mut metadata = json!({ "resourceVersion": listed.revision.to_string() });
+    let mut metadata = json!({});
+    // What is not stored has no version.
+    if listed.revision != 0 {
+        metadata["resourceVersion"] = json!(listed.revision.to_string());
+    }
     if !listed.continue_token.is_empty() {
         metadata["continue"] = json!(listed.continue_token);
     }

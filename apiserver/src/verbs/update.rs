@@ -60,8 +60,7 @@ fn replacement(target: &Target, wanted: &Value, base: &CachedObject, old: &Value
             return Err(ApiError::modified(&target.group_resource(), &target.name));
         }
         None if !target.kind.traits.unconditional_update => {
-            let error =
-                FieldError::invalid("metadata.resourceVersion", "", "must be specified for an update");
+            let error = FieldError::invalid("metadata.resourceVersion", 0, "must be specified for an update");
             return Err(ApiError::invalid(&target.group_kind(), &target.name, vec![error]));
         }
         _ => {}

@@ -25,6 +25,7 @@ async fn component_statuses_are_looked_at_when_asked_for() {
     let warning = list.headers.get("warning").expect("a warning").to_str().expect("text");
     assert_eq!(warning, "299 - \"v1 ComponentStatus is deprecated in v1.19+\"");
     let list = list.ok();
+    assert_eq!(list["metadata"], json!({}));
     let names: Vec<_> =
         list["items"].as_array().expect("items").iter().map(|item| &item["metadata"]["name"]).collect();
     assert_eq!(names, ["controller-manager", "etcd-0", "scheduler"]);
@@ -103,6 +104,13 @@ async fn api_services_tell_what_is_answered_here() {
     let rows = admin.send(Method::GET, &path, &[("accept", TABLE)], "").await.ok();
     assert_eq!(rows["rows"][0]["cells"][1], "kube-system/metrics-server");
     assert_eq!(rows["rows"][0]["cells"][2], "False (NotAggregated)");
+    assert!(
+        admin
+            .put(&path, &foreign)
+            .await
+            .failure()
+            .ends_with("metadata.resourceVersion: Invalid value: 0: must be specified for an update")
+    );
     let mut misnamed = foreign.clone();
     misnamed["metadata"]["name"] = json!("other");
     assert!(admin.post(PATH, &misnamed).await.failure().contains("must be `spec.version+\".\"+spec.group`"));
