@@ -4,9 +4,10 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -56,24 +57,19 @@ where
             return Either::Left(self.inner.call(request));
         };
         method.started.fetch_add(1, Ordering::Relaxed);
-        let path = request.uri().path().to_owned();
-        let call = Call {
-            stats: self.stats.clone(),
-            path,
-            began: Instant::now(),
-            code: None,
-            sent: Frames::default(),
-        };
+        let method = method.clone();
         let request = match method.kind {
             Kind::Unary | Kind::ServerStream => {
                 method.received.fetch_add(1, Ordering::Relaxed);
                 request
             }
             Kind::BidiStream => {
-                let (stats, path) = (self.stats.clone(), call.path.clone());
-                request.map(|inner| Body::new(Incoming { inner, stats, path, frames: Frames::default() }))
+                let method = method.clone();
+                request.map(|inner| Body::new(Incoming { inner, method, frames: Frames::default() }))
             }
         };
+        let slow = self.stats.slow;
+        let call = Call { method, slow, began: Instant::now(), code: None, sent: Frames::default() };
         let answer = self.inner.call(request);
         Either::Right(answer.map(|answer| answer.map(|response| call.watch(response))).boxed())
     }
@@ -81,8 +77,8 @@ where
 
 /// One call under way; counted as finished when it is dropped.
 struct Call {
-    stats: RpcStats,
-    path: String,
+    method: Arc<Method>,
+    slow: Duration,
     began: Instant,
     code: Option<Code>,
     sent: Frames,
@@ -93,17 +89,11 @@ impl Call {
         self.code = code(response.headers());
         response.map(|inner| Body::new(Outgoing { inner, call: self }))
     }
-
-    fn method(&self) -> Option<&Method> {
-        self.stats.method(&self.path)
-    }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if let Some(method) = self.method() {
-            method.finished(self.code.unwrap_or(Code::Cancelled), self.began.elapsed(), self.stats.slow);
-        }
+        self.method.finished(self.code.unwrap_or(Code::Cancelled), self.began.elapsed(), self.slow);
     }
 }
 
@@ -146,8 +136,7 @@ impl Frames {
 
 struct Incoming {
     inner: Body,
-    stats: RpcStats,
-    path: String,
+    method: Arc<Method>,
     frames: Frames,
 }
 
@@ -164,9 +153,7 @@ impl HttpBody for Incoming {
             && let Some(data) = frame.data_ref()
         {
             let count = self.frames.count(data);
-            if let Some(method) = self.stats.method(&self.path) {
-                method.received.fetch_add(count, Ordering::Relaxed);
-            }
+            self.method.received.fetch_add(count, Ordering::Relaxed);
         }
         Poll::Ready(frame)
     }
@@ -197,9 +184,7 @@ impl HttpBody for Outgoing {
         if let Some(Ok(frame)) = &frame {
             if let Some(data) = frame.data_ref() {
                 let count = self.call.sent.count(data);
-                if let Some(method) = self.call.method() {
-                    method.sent.fetch_add(count, Ordering::Relaxed);
-                }
+                self.call.method.sent.fetch_add(count, Ordering::Relaxed);
             }
             if let Some(trailers) = frame.trailers_ref() {
                 self.call.code = code(trailers);

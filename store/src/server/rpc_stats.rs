@@ -135,7 +135,7 @@ impl Method {
 /// All methods, by their path. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct RpcStats {
-    methods: Arc<HashMap<String, Method>>,
+    methods: Arc<HashMap<String, Arc<Method>>>,
     pub slow: Duration,
 }
 
@@ -145,18 +145,19 @@ impl RpcStats {
             .iter()
             .flat_map(|(service, names)| names.iter().map(|name| (*service, *name, Kind::Unary)));
         let methods = unary.chain(STREAMS.iter().copied()).map(|(service, name, kind)| {
-            (format!("/{service}/{name}"), Method::new((service, name, kind), serving.extensive_metrics))
+            let method = Method::new((service, name, kind), serving.extensive_metrics);
+            (format!("/{service}/{name}"), Arc::new(method))
         });
         RpcStats { methods: Arc::new(methods.collect()), slow: serving.slow_request }
     }
 
-    pub fn method(&self, path: &str) -> Option<&Method> {
+    pub fn method(&self, path: &str) -> Option<&Arc<Method>> {
         self.methods.get(path)
     }
 
     /// In Prometheus' text format, sorted.
     pub fn render(&self, out: &mut String) {
-        let mut methods: Vec<&Method> = self.methods.values().collect();
+        let mut methods: Vec<&Method> = self.methods.values().map(Arc::as_ref).collect();
         methods.sort_by_key(|method| (method.service, method.name));
         let counts: [(&str, &str, Count); 3] = [
             ("grpc_server_started_total", "RPCs started on the server", |method| &method.started),

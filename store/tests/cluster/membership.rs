@@ -188,7 +188,11 @@ fn a_learner_serves_little_and_is_promoted_for_good() {
             cluster.members(0).member_promote(MemberPromoteRequest { id }).await.is_ok()
         })
         .await;
-        cluster.put(learner, "b", "1").await.unwrap();
+        // It hears of it a moment later itself.
+        eventually("a write through it", Duration::from_secs(10), async || {
+            cluster.put(learner, "b", "1").await.is_ok()
+        })
+        .await;
         let again = cluster.members(0).member_promote(MemberPromoteRequest { id }).await;
         assert_eq!(text(again), "etcdserver: can only promote a learner member");
     });
@@ -276,7 +280,14 @@ fn a_member_that_lost_its_disk_does_not_pretend() {
     let mut cluster = Cluster::start(3, |_| {});
     let wiped = (cluster.leader() + 1) % 3;
     cluster.kill(wiped);
-    std::fs::remove_dir_all(cluster.config(wiped).data_dir).unwrap();
+    let lost = cluster.config(wiped).data_dir;
+    // The threads of a killed member may write for a moment longer.
+    cluster.block_on(async |_| {
+        eventually("its disk is gone", Duration::from_secs(10), async || {
+            std::fs::remove_dir_all(&lost).is_ok() || !lost.exists()
+        })
+        .await;
+    });
     let refused = cluster.restart_with(wiped, |_| {}).unwrap_err();
     assert!(refused.contains("has already been bootstrapped"), "{refused}");
 }
