@@ -144,6 +144,9 @@ fn key_counts(identity: &Identity) -> String {
         count("etcd_mvcc_range_total", "Ranges", counts.ranges.get()),
         count("etcd_mvcc_txn_total", "Transactions", counts.txns.get()),
         count("etcd_debugging_mvcc_events_total", "Events", changes),
+        count("etcd_debugging_lease_granted_total", "Granted leases", counts.lease_grants.get()),
+        count("etcd_debugging_lease_revoked_total", "Revoked leases", counts.lease_revokes.get()),
+        count("etcd_debugging_lease_renewed_total", "Renewals of leases", counts.lease_renewals.get()),
     ]
     .concat()
 }

@@ -159,9 +159,7 @@ impl Applier {
                 Err(ReadError::Vanished) => return Err(FatalError::Missing { log_index }),
                 Err(ReadError::Backend(source)) => return Err(FatalError::Apply { log_index, source }),
             });
-            if matches!(command.op, Some(Op::Txn(_))) {
-                self.mvcc.counts().txns.add(1);
-            }
+            self.count_command(command.op.as_ref());
             let changed = self.core.finish();
             if !changed.is_empty() {
                 changes.push(changed);
@@ -188,6 +186,16 @@ impl Applier {
             self.remove_from(finished, true);
         }
         Ok(())
+    }
+
+    fn count_command(&self, op: Option<&Op>) {
+        let counts = self.mvcc.counts();
+        match op {
+            Some(Op::Txn(_)) => counts.txns.add(1),
+            Some(Op::LeaseGrant(_)) => counts.lease_grants.add(1),
+            Some(Op::LeaseRevoke(_)) => counts.lease_revokes.add(1),
+            _ => {}
+        }
     }
 
     fn count(&self, changes: &[Vec<Changed>]) {

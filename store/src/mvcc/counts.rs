@@ -1,4 +1,4 @@
-//! What happened to keys since the start of the process, for the metrics.
+//! What happened to keys and leases since the start of the process, for the metrics.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,6 +8,9 @@ pub struct Counts {
     pub deletes: Count,
     pub ranges: Count,
     pub txns: Count,
+    pub lease_grants: Count,
+    pub lease_revokes: Count,
+    pub lease_renewals: Count,
 }
 
 #[derive(Debug, Default)]

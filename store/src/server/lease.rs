@@ -40,6 +40,7 @@ impl LeaderLeases {
     pub async fn keep_alive(&self, id: i64) -> Result<LeaseKeepAliveResponse, Error> {
         self.identity.consensus.confirm_leadership(LEASE_APPLIED_WAIT).await?;
         let ttl = self.lessor.keep_alive(id).unwrap_or(0);
+        self.identity.mvcc.counts().lease_renewals.add(u64::from(ttl > 0));
         Ok(LeaseKeepAliveResponse { header: Some(self.identity.header()), id, ttl })
     }
 

@@ -9,7 +9,6 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Either};
 use http::{HeaderMap, Request, Response};
@@ -18,7 +17,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use super::rpc_stats::{Kind, Method, RpcStats};
+use super::rpc_stats::{Bytes, Method, RpcStats};
 
 #[derive(Clone)]
 pub struct Observe {
@@ -57,31 +56,29 @@ where
             return Either::Left(self.inner.call(request));
         };
         method.started.fetch_add(1, Ordering::Relaxed);
-        let method = method.clone();
-        let request = match method.kind {
-            Kind::Unary | Kind::ServerStream => {
-                method.received.fetch_add(1, Ordering::Relaxed);
-                request
-            }
-            Kind::BidiStream => {
-                let method = method.clone();
-                request.map(|inner| Body::new(Incoming { inner, method, frames: Frames::default() }))
-            }
-        };
-        let slow = self.stats.slow;
-        let call = Call { method, slow, began: Instant::now(), code: None, sent: Frames::default() };
+        let (method, bytes) = (method.clone(), self.stats.bytes.clone());
+        let count = Count { method: method.clone(), bytes: bytes.clone(), frames: Frames::default() };
+        let request = request.map(|inner| Body::new(Incoming { inner, count }));
+        let count = Count { method, bytes, frames: Frames::default() };
+        let call = Call { count, slow: self.stats.slow, began: Instant::now(), code: None };
         let answer = self.inner.call(request);
         Either::Right(answer.map(|answer| answer.map(|response| call.watch(response))).boxed())
     }
 }
 
-/// One call under way; counted as finished when it is dropped.
-struct Call {
+/// One direction of a call.
+struct Count {
     method: Arc<Method>,
+    bytes: Arc<Bytes>,
+    frames: Frames,
+}
+
+/// One call under way; counted as finished when it is dropped. It counts what is sent.
+struct Call {
+    count: Count,
     slow: Duration,
     began: Instant,
     code: Option<Code>,
-    sent: Frames,
 }
 
 impl Call {
@@ -93,7 +90,7 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.method.finished(self.code.unwrap_or(Code::Cancelled), self.began.elapsed(), self.slow);
+        self.count.method.finished(self.code.unwrap_or(Code::Cancelled), self.began.elapsed(), self.slow);
     }
 }
 
@@ -136,24 +133,24 @@ impl Frames {
 
 struct Incoming {
     inner: Body,
-    method: Arc<Method>,
-    frames: Frames,
+    count: Count,
 }
 
 impl HttpBody for Incoming {
-    type Data = Bytes;
+    type Data = bytes::Bytes;
     type Error = Status;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    ) -> Poll<Option<Result<Frame<bytes::Bytes>, Status>>> {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
         {
-            let count = self.frames.count(data);
-            self.method.received.fetch_add(count, Ordering::Relaxed);
+            let Count { method, bytes, frames } = &mut self.count;
+            method.received.fetch_add(frames.count(data), Ordering::Relaxed);
+            bytes.received.fetch_add(data.len() as u64, Ordering::Relaxed);
         }
         Poll::Ready(frame)
     }
@@ -173,18 +170,19 @@ struct Outgoing {
 }
 
 impl HttpBody for Outgoing {
-    type Data = Bytes;
+    type Data = bytes::Bytes;
     type Error = Status;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    ) -> Poll<Option<Result<Frame<bytes::Bytes>, Status>>> {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         if let Some(Ok(frame)) = &frame {
             if let Some(data) = frame.data_ref() {
-                let count = self.call.sent.count(data);
-                self.call.method.sent.fetch_add(count, Ordering::Relaxed);
+                let Count { method, bytes, frames } = &mut self.call.count;
+                method.sent.fetch_add(frames.count(data), Ordering::Relaxed);
+                bytes.sent.fetch_add(data.len() as u64, Ordering::Relaxed);
             }
             if let Some(trailers) = frame.trailers_ref() {
                 self.call.code = code(trailers);

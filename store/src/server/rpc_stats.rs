@@ -132,10 +132,18 @@ impl Method {
     }
 }
 
+/// Of all messages, with the five bytes before each.
+#[derive(Debug, Default)]
+pub struct Bytes {
+    pub received: AtomicU64,
+    pub sent: AtomicU64,
+}
+
 /// All methods, by their path. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct RpcStats {
     methods: Arc<HashMap<String, Arc<Method>>>,
+    pub bytes: Arc<Bytes>,
     pub slow: Duration,
 }
 
@@ -148,7 +156,7 @@ impl RpcStats {
             let method = Method::new((service, name, kind), serving.extensive_metrics);
             (format!("/{service}/{name}"), Arc::new(method))
         });
-        RpcStats { methods: Arc::new(methods.collect()), slow: serving.slow_request }
+        RpcStats { methods: Arc::new(methods.collect()), bytes: Arc::default(), slow: serving.slow_request }
     }
 
     pub fn method(&self, path: &str) -> Option<&Arc<Method>> {
@@ -187,6 +195,15 @@ impl RpcStats {
             }
         }
         seconds(&methods, out);
+        let bytes = [
+            ("etcd_network_client_grpc_received_bytes_total", "Bytes of requests", &self.bytes.received),
+            ("etcd_network_client_grpc_sent_bytes_total", "Bytes of answers", &self.bytes.sent),
+        ];
+        for (name, help, count) in bytes {
+            head(out, name, help);
+            // Writing into a String does not fail.
+            let _ = writeln!(out, "{name} {}", count.load(Ordering::Relaxed));
+        }
     }
 }
 

@@ -87,6 +87,8 @@ const METRICS: &[&str] = &[
     "grpc_server_started_total{grpc_method=\"Put\",grpc_service=\"etcdserverpb.KV\",grpc_type=\"unary\"} 2",
     "grpc_server_handled_total{grpc_code=\"OK\",grpc_method=\"Put\",grpc_service=\"etcdserverpb.KV\",grpc_type=\"unary\"} 2",
     "grpc_server_msg_sent_total{grpc_method=\"Range\",grpc_service=\"etcdserverpb.KV\",grpc_type=\"unary\"} 1",
+    "etcd_debugging_lease_granted_total 0",
+    "# TYPE etcd_network_client_grpc_received_bytes_total counter",
     "# TYPE etcd_disk_wal_fsync_duration_seconds histogram",
     "# TYPE process_resident_memory_bytes gauge",
     "# TYPE os_fd_used gauge",
