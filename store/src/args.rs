@@ -123,6 +123,11 @@ pub struct Args {
     #[arg(long, env = "ETCD_FEATURE_GATES", default_value = "", value_parser = gates::parse)]
     pub feature_gates: String,
 
+    /// The older name of the gate InitialCorruptCheck: manifests of kubeadm give it.
+    #[arg(long, env = "ETCD_EXPERIMENTAL_INITIAL_CORRUPT_CHECK", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set, hide = true)]
+    pub experimental_initial_corrupt_check: bool,
+
     /// A YAML file with all settings; flags and `ETCD_*` variables do not count beside it.
     #[arg(long, env = "ETCD_CONFIG_FILE")]
     pub config_file: Option<PathBuf>,
@@ -188,7 +193,8 @@ impl Args {
             maintenance: Maintenance {
                 quota_backend_bytes: self.quota_backend_bytes,
                 auto_compaction: parse_retention(self.auto_compaction_mode, &self.auto_compaction_retention)?,
-                initial_corrupt_check: gates::is_on(&self.feature_gates, gates::INITIAL_CORRUPT_CHECK),
+                initial_corrupt_check: self.experimental_initial_corrupt_check
+                    || gates::is_on(&self.feature_gates, gates::INITIAL_CORRUPT_CHECK),
                 corrupt_check_interval: Some(self.corrupt_check_time).filter(|time| !time.is_zero()),
                 compact_hash_check_interval: gates::is_on(&self.feature_gates, gates::COMPACT_HASH_CHECK)
                     .then_some(self.compact_hash_check_time),

@@ -112,7 +112,6 @@ pub const REFUSALS: &[Refusal] = &[
     no("experimental-snapshot-catchup-entries", &["5000", ""], RENAMED),
     no("experimental-warning-apply-duration", &["100ms"], RENAMED),
     no("experimental-warning-unary-request-duration", &["300ms"], RENAMED),
-    no("experimental-initial-corrupt-check", OFF, GATED),
     no("experimental-compact-hash-check-enabled", OFF, GATED),
     no("experimental-enable-lease-checkpoint", OFF, GATED),
     no("experimental-enable-lease-checkpoint-persist", OFF, GATED),
