@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod register;
+pub mod transaction;
 pub mod watch;
 pub mod watcher;
 pub mod wire;
@@ -27,6 +28,7 @@ use client::{Client, MemberEndpoint};
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Workload {
     Register(register::Register),
+    Transaction(transaction::Transaction),
     Watch(watch::Watch),
 }
 
@@ -69,6 +71,7 @@ pub fn start(workloads: &[Workload], context: &Context) -> JoinSet<()> {
     for workload in workloads {
         match workload {
             Workload::Register(register) => register.start(&mut next, context, &mut clients),
+            Workload::Transaction(transaction) => transaction.start(&mut next, context, &mut clients),
             Workload::Watch(watch) => watch.start(&mut next, context, &mut clients),
         }
     }
