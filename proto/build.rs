@@ -8,6 +8,7 @@ const ROOTS: &[&str] = &[
     "etcd/v3lockpb/v3lock.proto",
     "etcd/v3electionpb/v3election.proto",
     "balsa/store/v1/command.proto",
+    "balsa/store/v1/history.proto",
     "balsa/store/v1/peer.proto",
     "balsa/resources/v1/resources.proto",
     "cri/api.proto",

@@ -3,7 +3,7 @@
 //! | module | wire | source |
 //! |---|---|---|
 //! | [`etcd`] | etcd v3 gRPC, as clients of the store speak it | `proto/etcd` |
-//! | [`store`] | raft entries and the peer service between store members | `proto/balsa/store` |
+//! | [`store`] | raft entries, the peer service between store members, and what our store tells beyond etcd | `proto/balsa/store` |
 //! | [`resources`] | the apiserver's gRPC door for components | `proto/balsa/resources` |
 //! | [`cri`] | the container runtime interface, v1 | `proto/cri` |
 //! | [`meta`] | selectors, quantities, object metadata | Kubernetes API conventions |

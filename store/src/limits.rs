@@ -138,3 +138,6 @@ pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const _: () = assert!(MAX_BATCH_BYTES < MAX_RECORD_BYTES);
 const _: () = assert!(MAX_RECORD_BYTES < MAX_PEER_MESSAGE_BYTES);
 const _: () = assert!(MAX_APPEND_BYTES + MAX_RECORD_BYTES <= MAX_PEER_MESSAGE_BYTES);
+
+/// Revisions whose times may be asked for at once: each is a small read.
+pub const MAX_COMMIT_TIMES: usize = 10_000;

@@ -102,14 +102,14 @@ impl Applier {
         backend: Arc<dyn Backend>,
         options: ApplyOptions,
     ) -> Result<(Applier, Mvcc, WatchHub, Lessor), OpenError> {
-        let Loaded { version, compact_finished } = load::load(&backend)?;
+        let Loaded { version, compact_finished, made_unix_ms } = load::load(&backend)?;
         let position = load_position(&*backend)?;
         let mvcc = Mvcc::new(version.clone(), compact_finished);
         let hub = WatchHub::new(mvcc.clone());
         let lessor = Lessor::load(&version)?;
         let remover = Remover::spawn(mvcc.clone()).map_err(OpenError::Thread)?;
         let compaction = version.compact_revision;
-        let core = Core { writer: Writer::new(version), lessor: lessor.clone(), options };
+        let core = Core { writer: Writer::new(version, made_unix_ms), lessor: lessor.clone(), options };
         let applier = Applier { core, mvcc: mvcc.clone(), hub: hub.clone(), remover, position, compaction };
         applier.remove_from(compact_finished, false);
         Ok((applier, mvcc, hub, lessor))
@@ -160,7 +160,7 @@ impl Applier {
                 Err(ReadError::Backend(source)) => return Err(FatalError::Apply { log_index, source }),
             });
             self.count_command(command.op.as_ref());
-            let changed = self.core.finish();
+            let changed = self.core.finish(command.unix_ms);
             if !changed.is_empty() {
                 changes.push(changed);
             }
@@ -226,10 +226,11 @@ impl Applier {
     /// are: they hear what they have not heard yet, or that it is compacted, and never an old event again.
     pub fn install(&mut self, dir: &Path) -> Result<(), FatalError> {
         let backend = self.mvcc.version().backend.install(dir).map_err(FatalError::Install)?;
-        let Loaded { version, compact_finished } = load::load(&backend).map_err(FatalError::Install)?;
+        let Loaded { version, compact_finished, made_unix_ms } =
+            load::load(&backend).map_err(FatalError::Install)?;
         self.position = load_position(&*backend).map_err(FatalError::Install)?;
         self.core.lessor.reload(&version).map_err(FatalError::Install)?;
-        self.core.writer = Writer::new(version.clone());
+        self.core.writer = Writer::new(version.clone(), made_unix_ms);
         self.compaction = version.compact_revision;
         let revision = version.revision;
         self.mvcc.publish(version);
@@ -247,6 +248,11 @@ fn put_position(batch: &mut WriteBatch, position: &Position) {
     if let Some(membership) = &position.membership {
         batch.put(Column::Meta, MEMBERSHIP, membership.clone());
     }
+}
+
+/// How far the state is, for who only looks at it.
+pub fn applied_index(backend: &dyn Backend) -> Result<u64, BackendError> {
+    load_position(backend).map(|position| position.log_index)
 }
 
 fn load_position(backend: &dyn Backend) -> Result<Position, BackendError> {

@@ -38,8 +38,8 @@ pub struct Core {
 
 impl Core {
     /// Ends the change set of one command and moves keys between leases accordingly.
-    pub fn finish(&mut self) -> Vec<Changed> {
-        let changes = self.writer.finish();
+    pub fn finish(&mut self, unix_ms: i64) -> Vec<Changed> {
+        let changes = self.writer.finish(unix_ms);
         for change in &changes {
             self.lessor.moved(&change.kv.key, change.previous_lease, change.kv.lease);
         }

@@ -59,6 +59,28 @@ impl RocksBackend {
         Ok(Self { db, root: root.into(), generation, open })
     }
 
+    /// Opens the generation in force without changing a file, also beside a process that has it open.
+    pub fn open_read_only(root: &Path) -> Result<Self, BackendError> {
+        let failed = |source: std::io::Error| BackendError::Open { path: root.into(), source: source.into() };
+        let generation =
+            read_pointer(root).map_err(failed)?.ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))?;
+        let dir = generation_dir(root, generation);
+        let cache = Cache::new_lru_cache(limits::STATE_BLOCK_CACHE_BYTES);
+        let families = Column::ALL
+            .map(|column| ColumnFamilyDescriptor::new(column.name(), family_options(column, &cache)));
+        // RocksDB writes a log of its own even so: not into this folder, and nobody reads it.
+        let notes = std::env::temp_dir().join(format!("balsa-look-{}", std::process::id()));
+        std::fs::create_dir_all(&notes).map_err(failed)?;
+        let mut options = Options::default();
+        options.set_db_log_dir(&notes);
+        let db = DB::open_cf_descriptors_read_only(&options, &dir, families, false)
+            .map_err(|source| BackendError::Open { path: dir, source: source.into() });
+        // The open file goes on without a name.
+        std::fs::remove_dir_all(&notes).map_err(failed)?;
+        let db = db?;
+        Ok(Self { db, root: root.into(), generation, open: None })
+    }
+
     fn family(&self, column: Column) -> &ColumnFamily {
         self.db.cf_handle(column.name()).expect("every column family is created when the database is opened")
     }

@@ -1,7 +1,6 @@
 //! `compaction`: forgets what was before a revision.
 
 use balsa_proto::etcd::etcdserverpb::CompactionRequest;
-use balsa_proto::etcd::etcdserverpb::kv_client::KvClient;
 
 use super::failure::Failure;
 use super::flags::Flags;
@@ -23,7 +22,7 @@ pub async fn run(flags: &Flags, args: Args) -> Result<(), Failure> {
     let revision: i64 = word.parse().map_err(|_| {
         Failure::new(super::failure::ERROR, format!("strconv.ParseInt: parsing {word:?}: invalid syntax"))
     })?;
-    let mut client = KvClient::new(connect::any(flags).await?);
+    let mut client = connect::kv(flags, connect::any(flags).await?);
     let request = CompactionRequest { revision, physical: args.physical };
     if args.physical {
         // The removal may take longer than a command usually may.
@@ -31,5 +30,5 @@ pub async fn run(flags: &Flags, args: Args) -> Result<(), Failure> {
     } else {
         connect::ask(flags, client.compact(request)).await?;
     }
-    say(&format!("compacted revision {revision}\n"))
+    say(format!("compacted revision {revision}\n"))
 }

@@ -1,12 +1,11 @@
 //! `del`: one key, a range, a prefix, or everything from a key.
 
 use balsa_proto::etcd::etcdserverpb::DeleteRangeRequest;
-use balsa_proto::etcd::etcdserverpb::kv_client::KvClient;
 
 use super::failure::Failure;
 use super::flags::Flags;
 use super::get::{Spread, keys};
-use super::{Answer, Display, connect, say};
+use super::{Answer, connect, print};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -29,15 +28,15 @@ pub struct Args {
 
 pub async fn run(flags: &Flags, args: Args) -> Result<(), Failure> {
     let request = request(args)?;
-    let mut client = KvClient::new(connect::any(flags).await?).max_decoding_message_size(usize::MAX);
+    let mut client = connect::kv(flags, connect::any(flags).await?);
     let response = connect::ask(flags, client.delete_range(request)).await?;
-    say(&Display::new(flags).show(&Answer::Del(response))?)
+    print(flags, &Answer::Del(response))
 }
 
 pub fn request(args: Args) -> Result<DeleteRangeRequest, Failure> {
     let usage = "del command needs one argument as key and an optional argument as range_end";
-    if args.range && args.keys.len() != 2 {
-        return Err(Failure::bad_args("`--range` needs a key and a range_end"));
+    if args.range && (args.prefix || args.from_key) {
+        return Err(Failure::bad_args("`--range` cannot be set with `--prefix` or `--from-key`, choose one"));
     }
     let (key, range_end) = keys(&args.keys, Spread { prefix: args.prefix, from_key: args.from_key }, usage)?;
     Ok(DeleteRangeRequest { key: key.into(), range_end: range_end.into(), prev_kv: args.prev_kv })

@@ -1,11 +1,10 @@
 //! `get`: one key, a range, a prefix, or everything from a key.
 
 use balsa_proto::etcd::etcdserverpb::RangeRequest;
-use balsa_proto::etcd::etcdserverpb::kv_client::KvClient;
 
-use super::failure::{BAD_ARGS, BAD_FEATURE, Failure};
+use super::failure::{BAD_FEATURE, Failure};
 use super::flags::{Flags, Format};
-use super::{Answer, Display, connect, say};
+use super::{Answer, connect, print};
 use crate::mvcc::prefix_end;
 
 #[derive(Debug, clap::Args)]
@@ -59,13 +58,17 @@ pub struct Args {
 
 pub async fn run(flags: &Flags, args: Args) -> Result<(), Failure> {
     let value_only = args.print_value_only;
-    if args.count_only && flags.write_out != Format::Fields && flags.write_out != Format::Json {
-        return Err(Failure::new(BAD_ARGS, "--count-only is only for `--write-out=fields`"));
-    }
+    let count_only = args.count_only;
     let request = request(args)?;
-    let mut client = KvClient::new(connect::any(flags).await?).max_decoding_message_size(usize::MAX);
+    if value_only && flags.format() != Format::Simple {
+        return Err(Failure::bad_args("print-value-only is only for `--write-out=simple`"));
+    }
+    if count_only && flags.format() != Format::Fields {
+        return Err(Failure::bad_args("--count-only is only for `--write-out=fields`"));
+    }
+    let mut client = connect::kv(flags, connect::any(flags).await?);
     let response = connect::ask(flags, client.range(request)).await?;
-    say(&Display::new(flags).show(&Answer::Get { response, value_only })?)
+    print(flags, &Answer::Get { response, value_only })
 }
 
 pub fn request(args: Args) -> Result<RangeRequest, Failure> {
@@ -74,6 +77,10 @@ pub fn request(args: Args) -> Result<RangeRequest, Failure> {
         "l" => false,
         other => return Err(Failure::new(BAD_FEATURE, format!("unknown consistency flag {other:?}"))),
     };
+    if args.keys_only && args.count_only {
+        let text = "`--keys-only` and `--count-only` cannot be set at the same time, choose one";
+        return Err(Failure::bad_args(text));
+    }
     let usage = "get command needs one argument as key and an optional argument as range_end";
     let (key, range_end) = keys(&args.keys, Spread { prefix: args.prefix, from_key: args.from_key }, usage)?;
     Ok(RangeRequest {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::display::table::draw;
-use super::failure::Failure;
+use super::failure::{BAD_FEATURE, Failure};
 use super::flags::{Flags, Format};
 use super::say;
 use crate::snapshot_file::BoltFile;
@@ -24,7 +24,8 @@ pub fn run(flags: &Flags, args: &Args) -> Result<(), Failure> {
         return Err(Failure::bad_args("hashkv command requires exactly one argument"));
     };
     let hash = hash::of(&BoltFile::open(path)?, args.rev)?;
-    say(&show(&hash, flags.write_out))
+    let text = show(&hash, flags.format());
+    say(text.ok_or_else(|| Failure::new(BAD_FEATURE, "protobuf not supported as output format"))?)
 }
 
 #[derive(Serialize)]
@@ -35,10 +36,10 @@ struct Json {
     compact_revision: i64,
 }
 
-fn show(hash: &FileHash, format: Format) -> String {
+fn show(hash: &FileHash, format: Format) -> Option<String> {
     let FileHash { hash, hash_revision, compact_revision } = *hash;
     let cells = || vec![hash.to_string(), hash_revision.to_string(), compact_revision.to_string()];
-    match format {
+    Some(match format {
         Format::Simple => cells().join(", ") + "\n",
         Format::Table => draw(&["HASH", "HASH REVISION", "COMPACT REVISION"], vec![cells()]),
         Format::Json => {
@@ -48,7 +49,8 @@ fn show(hash: &FileHash, format: Format) -> String {
         Format::Fields => format!(
             "\"Hash\" : {hash}\n\"Hash revision\" : {hash_revision}\n\"Compact revision\" : {compact_revision}\n"
         ),
-    }
+        Format::Protobuf => return None,
+    })
 }
 
 #[cfg(test)]
@@ -59,8 +61,8 @@ mod tests {
     #[test]
     fn looks_like_stock() {
         let hash = FileHash { hash: 911_444_275, hash_revision: 9, compact_revision: 4 };
-        assert_eq!(show(&hash, Format::Simple), "911444275, 9, 4\n");
+        assert_eq!(show(&hash, Format::Simple).as_deref(), Some("911444275, 9, 4\n"));
         let json = "{\"hash\":911444275,\"hashRevision\":9,\"compactRevision\":4}\n";
-        assert_eq!(show(&hash, Format::Json), json);
+        assert_eq!(show(&hash, Format::Json).as_deref(), Some(json));
     }
 }

@@ -7,12 +7,12 @@ use balsa_proto::etcd::etcdserverpb::lease_client::LeaseClient;
 use clap::Subcommand;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
 
+use super::connect::Connection;
 use super::failure::{BAD_ARGS, BAD_CONNECTION, Failure};
 use super::flags::Flags;
 use super::put::lease_id;
-use super::{Answer, Display, connect, say};
+use super::{Answer, connect, print, say};
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -49,7 +49,7 @@ pub enum Verb {
 pub async fn run(flags: &Flags, verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Grant { words } => grant(flags, &words).await,
-        Verb::Revoke { words } => revoke(flags, lease_arg("revoke", &words)?).await,
+        Verb::Revoke { words } => revoke(flags, revoked(&words)?).await,
         Verb::Timetolive { words, keys } => time_to_live(flags, lease_arg("timetolive", &words)?, keys).await,
         Verb::List => list(flags).await,
         Verb::KeepAlive { words, once } => keep_alive(flags, lease_arg("keep-alive", &words)?, once).await,
@@ -58,12 +58,24 @@ pub async fn run(flags: &Flags, verb: Verb) -> Result<(), Failure> {
 
 fn lease_arg(verb: &str, words: &[String]) -> Result<i64, Failure> {
     match words {
-        [word] => lease_id(word),
+        [word] => arg_id(word),
         _ => Err(Failure::new(BAD_ARGS, format!("lease {verb} command needs lease ID as argument"))),
     }
 }
 
-async fn connected(flags: &Flags) -> Result<LeaseClient<Channel>, Failure> {
+fn revoked(words: &[String]) -> Result<i64, Failure> {
+    match words {
+        [word] => arg_id(word),
+        _ => Err(Failure::bad_args("lease revoke command needs 1 argument")),
+    }
+}
+
+fn arg_id(word: &str) -> Result<i64, Failure> {
+    lease_id(word)
+        .map_err(|failure| failure.within(|text| text.replacen("bad lease ID", "bad lease ID arg", 1)))
+}
+
+async fn connected(flags: &Flags) -> Result<LeaseClient<Connection>, Failure> {
     Ok(LeaseClient::new(connect::any(flags).await?))
 }
 
@@ -74,31 +86,29 @@ async fn grant(flags: &Flags, words: &[String]) -> Result<(), Failure> {
     let bad = |_| Failure::bad_args(format!("bad TTL (strconv.ParseInt: parsing {word:?}: invalid syntax)"));
     let ttl: i64 = word.parse().map_err(bad)?;
     let request = pb::LeaseGrantRequest { ttl, id: 0 };
-    let failed =
-        |failure: Failure| Failure { text: format!("failed to grant lease ({})", failure.text), ..failure };
+    let failed = |failure: Failure| failure.within(|text| format!("failed to grant lease ({text})"));
     let response = connect::ask(flags, connected(flags).await?.lease_grant(request)).await.map_err(failed)?;
-    say(&Display::new(flags).show(&Answer::LeaseGrant(response))?)
+    print(flags, &Answer::LeaseGrant(response))
 }
 
 async fn revoke(flags: &Flags, id: i64) -> Result<(), Failure> {
     let request = pb::LeaseRevokeRequest { id };
-    let failed =
-        |failure: Failure| Failure { text: format!("failed to revoke lease ({})", failure.text), ..failure };
+    let failed = |failure: Failure| failure.within(|text| format!("failed to revoke lease ({text})"));
     let response =
         connect::ask(flags, connected(flags).await?.lease_revoke(request)).await.map_err(failed)?;
-    say(&Display::new(flags).show(&Answer::LeaseRevoke { id, response })?)
+    print(flags, &Answer::LeaseRevoke { id, response })
 }
 
 async fn time_to_live(flags: &Flags, id: i64, keys: bool) -> Result<(), Failure> {
     let request = pb::LeaseTimeToLiveRequest { id, keys };
     let response = connect::ask(flags, connected(flags).await?.lease_time_to_live(request)).await?;
-    say(&Display::new(flags).show(&Answer::LeaseTimeToLive { response, keys })?)
+    print(flags, &Answer::LeaseTimeToLive { response, keys })
 }
 
 async fn list(flags: &Flags) -> Result<(), Failure> {
     let request = pb::LeaseLeasesRequest::default();
     let response = connect::ask(flags, connected(flags).await?.lease_leases(request)).await?;
-    say(&Display::new(flags).show(&Answer::LeaseList(response))?)
+    print(flags, &Answer::LeaseList(response))
 }
 
 /// Renews three times per time to live, until the lease is gone.
@@ -115,7 +125,7 @@ async fn keep_alive(flags: &Flags, id: i64, once: bool) -> Result<(), Failure> {
         match response {
             Some(response) if response.ttl > 0 => {
                 let ttl = response.ttl;
-                say(&Display::new(flags).show(&Answer::LeaseKeepAlive(response))?)?;
+                print(flags, &Answer::LeaseKeepAlive(response))?;
                 if once {
                     return Ok(());
                 }
@@ -123,7 +133,7 @@ async fn keep_alive(flags: &Flags, id: i64, once: bool) -> Result<(), Failure> {
                 let _ = requests.send(request).await;
             }
             _ if once => return Err(Failure::new(BAD_CONNECTION, crate::error::Error::LeaseNotFound.text())),
-            _ => return say(&format!("lease {id:016x} expired or revoked.\n")),
+            _ => return say(format!("lease {id:016x} expired or revoked.\n")),
         }
     }
 }

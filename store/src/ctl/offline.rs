@@ -13,7 +13,7 @@ pub fn defragment(data_dir: &std::path::Path) -> Result<(), Failure> {
     let state = state_of(data_dir)?;
     let backend = RocksBackend::open(&state, None).map_err(|error| file_failure(&error))?;
     backend.defragment().map_err(|error| file_failure(&error))?;
-    say(&format!("Finished defragmenting directory[{}]\n", data_dir.display()))
+    say(format!("Finished defragmenting directory[{}]\n", data_dir.display()))
 }
 
 fn state_of(data_dir: &std::path::Path) -> Result<PathBuf, Failure> {
@@ -47,7 +47,7 @@ pub fn migrate(args: &MigrateArgs) -> Result<(), Failure> {
     }
     let own = CLUSTER_VERSION.trim_end_matches(".0");
     if args.target_version == own {
-        return say(&format!("storage version up-to-date: {own}\n"));
+        return say(format!("storage version up-to-date: {own}\n"));
     }
     let text = format!(
         "a Balsa store has the storage version {own} alone; to move the data to an etcd {}, restore a snapshot of it there",

@@ -1,13 +1,12 @@
 //! `put`: one key, the value from the command line or from stdin.
 
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 
 use balsa_proto::etcd::etcdserverpb::PutRequest;
-use balsa_proto::etcd::etcdserverpb::kv_client::KvClient;
 
 use super::failure::{BAD_ARGS, Failure, IO};
 use super::flags::Flags;
-use super::{Answer, Display, connect, say};
+use super::{Answer, connect, print};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -30,9 +29,9 @@ pub struct Args {
 
 pub async fn run(flags: &Flags, args: Args) -> Result<(), Failure> {
     let request = request(args, true)?;
-    let mut client = KvClient::new(connect::any(flags).await?);
+    let mut client = connect::kv(flags, connect::any(flags).await?);
     let response = connect::ask(flags, client.put(request)).await?;
-    say(&Display::new(flags).show(&Answer::Put(response))?)
+    print(flags, &Answer::Put(response))
 }
 
 /// Inside a transaction stdin is the transaction, so the value must be on the line.
@@ -42,9 +41,12 @@ pub fn request(args: Args, stdin_is_value: bool) -> Result<PutRequest, Failure> 
     let mut words = args.key_value.into_iter();
     let key = words.next().ok_or_else(usage)?;
     let value = match words.next() {
-        _ if args.ignore_value => Vec::new(),
+        Some(_) if args.ignore_value => {
+            return Err(Failure::bad_args("put command needs only 1 argument when 'ignore-value' is set"));
+        }
+        None if args.ignore_value => Vec::new(),
         Some(value) => value.into_bytes(),
-        None if stdin_is_value => read_stdin()?,
+        None if stdin_is_value => read_stdin()?.ok_or_else(usage)?,
         None => return Err(usage()),
     };
     Ok(PutRequest {
@@ -64,8 +66,12 @@ pub fn lease_id(text: &str) -> Result<i64, Failure> {
     })
 }
 
-fn read_stdin() -> Result<Vec<u8>, Failure> {
+/// `None` if nobody pipes a value in.
+fn read_stdin() -> Result<Option<Vec<u8>>, Failure> {
     let mut value = Vec::new();
+    if std::io::stdin().is_terminal() {
+        return Ok(None);
+    }
     std::io::stdin().read_to_end(&mut value).map_err(|error| Failure::new(IO, error.to_string()))?;
-    Ok(value)
+    Ok((!value.is_empty()).then_some(value))
 }

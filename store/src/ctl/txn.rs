@@ -3,28 +3,32 @@
 use std::io::BufRead;
 
 use balsa_proto::etcd::etcdserverpb::TxnRequest;
-use balsa_proto::etcd::etcdserverpb::kv_client::KvClient;
 
 use super::failure::{Failure, INVALID_INPUT};
 use super::flags::Flags;
-use super::{Answer, Display, connect, say, txn_syntax};
+use super::{Answer, connect, print, say, txn_syntax};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Input transaction in interactive mode
     #[arg(short, long)]
     interactive: bool,
+    #[arg(hide = true)]
+    words: Vec<String>,
 }
 
 pub async fn run(flags: &Flags, args: Args) -> Result<(), Failure> {
+    if !args.words.is_empty() {
+        return Err(Failure::bad_args("txn command does not accept argument"));
+    }
     let request = read(&mut std::io::stdin().lock(), args.interactive)?;
-    let mut client = KvClient::new(connect::any(flags).await?).max_decoding_message_size(usize::MAX);
+    let mut client = connect::kv(flags, connect::any(flags).await?);
     let response = connect::ask(flags, client.txn(request)).await?;
-    say(&Display::new(flags).show(&Answer::Txn(response))?)
+    print(flags, &Answer::Txn(response))
 }
 
 fn read(input: &mut dyn BufRead, interactive: bool) -> Result<TxnRequest, Failure> {
-    let prompt = |text: &str| if interactive { say(&format!("{text}\n")) } else { Ok(()) };
+    let prompt = |text: &str| if interactive { say(format!("{text}\n")) } else { Ok(()) };
     prompt("compares:")?;
     let compare = read_list(input, txn_syntax::compare)?;
     prompt("success requests (get, put, del):")?;
@@ -34,12 +38,15 @@ fn read(input: &mut dyn BufRead, interactive: bool) -> Result<TxnRequest, Failur
     Ok(TxnRequest { compare, success, failure })
 }
 
-/// Until an empty line or the end of the input.
+/// Until an empty line. An input that ends before is cut short: half a transaction must not run.
 fn read_list<T>(input: &mut dyn BufRead, parse: fn(&str) -> Result<T, Failure>) -> Result<Vec<T>, Failure> {
     let mut items = Vec::new();
     loop {
         let mut line = String::new();
         input.read_line(&mut line).map_err(|error| Failure::new(INVALID_INPUT, error.to_string()))?;
+        if !line.ends_with('\n') {
+            return Err(Failure::new(INVALID_INPUT, "EOF"));
+        }
         let line = line.trim();
         if line.is_empty() {
             return Ok(items);
@@ -62,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_bad_line_says_which() {
-        let failure = read(&mut "bad\n\n\n".as_bytes(), false).expect_err("does not parse");
-        assert_eq!(failure, Failure::new(INVALID_INPUT, "malformed comparison: bad"));
+        let failure = read(&mut "bad(\n\n\n".as_bytes(), false).expect_err("does not parse");
+        assert_eq!(failure, Failure::new(INVALID_INPUT, r#"malformed comparison: bad(; got bad("")  """#));
     }
 }

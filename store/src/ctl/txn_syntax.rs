@@ -6,7 +6,7 @@ use balsa_proto::etcd::etcdserverpb::{Compare, RequestOp};
 use clap::Parser;
 
 use super::failure::{Failure, INVALID_INPUT};
-use super::{del, get, put};
+use super::{del, get, go_flags, put};
 
 #[derive(Debug, Parser)]
 #[command(no_binary_name = true)]
@@ -21,26 +21,56 @@ fn invalid(text: String) -> Failure {
 }
 
 pub fn compare(line: &str) -> Result<Compare, Failure> {
-    let malformed = || invalid(format!("malformed comparison: {line}"));
-    let (target, rest) = line.split_once('(').ok_or_else(malformed)?;
-    let (key, rest) = quoted(rest).ok_or_else(malformed)?;
-    let rest = rest.strip_prefix(')').ok_or_else(malformed)?.trim_start();
-    let (sign, rest) = rest.split_once(char::is_whitespace).ok_or_else(malformed)?;
-    let (value, _) = quoted(rest.trim_start()).ok_or_else(malformed)?;
-    let result = ["=", ">", "<", "!="].iter().position(|known| *known == sign).ok_or_else(malformed)? as i32;
-    let number = || {
-        let parsed = std::str::from_utf8(&value).ok().and_then(|text| text.parse::<i64>().ok());
+    let (target, rest) =
+        line.split_once('(').ok_or_else(|| invalid(format!("malformed comparison: {line}")))?;
+    let Parts { key, sign, value } = parts(rest).map_err(|read| {
+        let Parts { key, sign, value } = read;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        invalid(format!(
+            "malformed comparison: {line}; got {target}({:?}) {sign} {:?}",
+            text(&key),
+            text(&value)
+        ))
+    })?;
+    let result = ["=", ">", "<", "!="].iter().position(|known| *known == sign);
+    let result =
+        result.ok_or_else(|| invalid(format!("malformed comparison: {line} (unknown result op)")))?;
+    let number = |radix| {
+        let parsed = std::str::from_utf8(&value).ok().and_then(|text| i64::from_str_radix(text, radix).ok());
         parsed.ok_or_else(|| invalid(format!("invalid txn compare request: {line}")))
     };
     let (target, union) = match target.trim() {
-        "ver" | "version" => (0, TargetUnion::Version(number()?)),
-        "c" | "create" => (1, TargetUnion::CreateRevision(number()?)),
-        "m" | "mod" => (2, TargetUnion::ModRevision(number()?)),
+        "ver" | "version" => (0, TargetUnion::Version(number(10)?)),
+        "c" | "create" => (1, TargetUnion::CreateRevision(number(10)?)),
+        "m" | "mod" => (2, TargetUnion::ModRevision(number(10)?)),
         "val" | "value" => (3, TargetUnion::Value(value.into())),
-        "lease" => (4, TargetUnion::Lease(number()?)),
+        // An id, written as everywhere on the command line.
+        "lease" => (4, TargetUnion::Lease(number(16)?)),
         other => return Err(invalid(format!("malformed comparison: {line} (unknown target {other})"))),
     };
+    let result = result as i32;
     Ok(Compare { result, target, key: key.into(), target_union: Some(union), ..Compare::default() })
+}
+
+#[derive(Default)]
+struct Parts {
+    key: Vec<u8>,
+    sign: String,
+    value: Vec<u8>,
+}
+
+/// `"key") > "value"`, or as much of it as there is.
+fn parts(text: &str) -> Result<Parts, Parts> {
+    let mut read = Parts::default();
+    let Some((key, rest)) = quoted(text.trim_start()) else { return Err(read) };
+    read.key = key;
+    let Some(rest) = rest.strip_prefix(')') else { return Err(read) };
+    let rest = rest.trim_start();
+    let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+    read.sign = rest[..end].to_owned();
+    let Some((value, _)) = quoted(rest[end..].trim_start()) else { return Err(read) };
+    read.value = value;
+    Ok(read)
 }
 
 pub fn operation(line: &str) -> Result<RequestOp, Failure> {
@@ -49,7 +79,14 @@ pub fn operation(line: &str) -> Result<RequestOp, Failure> {
     if words.len() < 2 {
         return Err(bad());
     }
-    let request = match Operation::try_parse_from(words).map_err(|error| invalid(error.to_string()))? {
+    let parsed = go_flags::parse::<Operation>(words).map_err(|error| {
+        // Which flag is wrong is worth a word; of an unknown operation, the line says all.
+        if error.kind() != clap::error::ErrorKind::InvalidSubcommand {
+            eprintln!("{error}");
+        }
+        invalid(format!("invalid txn request: {line}"))
+    });
+    let request = match parsed? {
         Operation::Get(args) => Request::RequestRange(get::request(args)?),
         Operation::Put(args) => Request::RequestPut(put::request(args, false)?),
         Operation::Del(args) => Request::RequestDeleteRange(del::request(args)?),
@@ -58,7 +95,7 @@ pub fn operation(line: &str) -> Result<RequestOp, Failure> {
 }
 
 /// Splits at blanks; quotes of either kind keep a word together. `None` if a quote is not closed.
-fn words(line: &str) -> Option<Vec<String>> {
+pub fn words(line: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
     let mut rest = line.trim_start();
     while !rest.is_empty() {

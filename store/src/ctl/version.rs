@@ -4,5 +4,5 @@ use super::failure::Failure;
 use super::say;
 
 pub fn run() -> Result<(), Failure> {
-    say(&format!("balsactl version: {}\nAPI version: 3.6\n", env!("CARGO_PKG_VERSION")))
+    say(format!("balsactl version: {}\nAPI version: 3.6\n", env!("CARGO_PKG_VERSION")))
 }

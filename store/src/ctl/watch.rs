@@ -3,16 +3,15 @@
 use std::time::Duration;
 
 use balsa_proto::etcd::etcdserverpb as pb;
-use balsa_proto::etcd::etcdserverpb::watch_client::WatchClient;
 use balsa_proto::etcd::etcdserverpb::watch_request::RequestUnion;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 
-use super::failure::{BAD_ARGS, Failure, INTERRUPTED, INVALID_INPUT};
+use super::failure::{Failure, INTERRUPTED};
 use super::flags::Flags;
 use super::get::{Spread, keys};
-use super::{Answer, Display, connect, say, watch_exec};
+use super::{Answer, connect, print, say, watch_exec, watch_interactive};
 
 /// Before a broken connection is tried again.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
@@ -21,10 +20,10 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
 pub struct Args {
     /// The key, and where the range ends; `ETCDCTL_WATCH_KEY` and `ETCDCTL_WATCH_RANGE_END` stand in for them
     #[arg(value_name = "KEY RANGE_END")]
-    keys: Vec<String>,
+    pub keys: Vec<String>,
     /// A command to run for each event
     #[arg(last = true, value_name = "COMMAND")]
-    exec: Vec<String>,
+    pub exec: Vec<String>,
     /// Interactive mode
     #[arg(short, long)]
     interactive: bool,
@@ -44,7 +43,10 @@ pub struct Args {
 
 pub async fn run(flags: &Flags, args: Args) -> Result<(), Failure> {
     if args.interactive {
-        return interactive(flags).await;
+        return watch_interactive::run(flags).await;
+    }
+    if args.exec.is_empty() && std::env::args().any(|word| word == "--") {
+        return Err(Failure::bad_args("bad number of arguments (found separator --, but no commands)"));
     }
     let mut request = request(&args)?;
     loop {
@@ -56,11 +58,14 @@ pub async fn run(flags: &Flags, args: Args) -> Result<(), Failure> {
     }
 }
 
-fn request(args: &Args) -> Result<pb::WatchCreateRequest, Failure> {
+pub fn request(args: &Args) -> Result<pb::WatchCreateRequest, Failure> {
     let mut words = args.keys.clone();
     if words.is_empty() {
         words.extend(std::env::var("ETCDCTL_WATCH_KEY").ok());
         words.extend(std::env::var("ETCDCTL_WATCH_RANGE_END").ok());
+    }
+    if args.prefix && words.len() > 1 {
+        return Err(Failure::bad_args("`range_end` and `--prefix` are mutually exclusive"));
     }
     let usage = "bad number of arguments";
     let (key, range_end) = keys(&words, Spread { prefix: args.prefix, from_key: false }, usage)?;
@@ -87,8 +92,7 @@ impl From<Failure> for Broken {
 
 /// Until the server ends the watch.
 async fn follow(flags: &Flags, request: &mut pb::WatchCreateRequest, exec: &[String]) -> Result<(), Broken> {
-    let channel = connect::any(flags).await?;
-    let mut client = WatchClient::new(channel).max_decoding_message_size(usize::MAX);
+    let mut client = connect::watch(flags, connect::patiently(flags).await?);
     let (requests, stream) = mpsc::channel(1);
     // The channel is empty and its reader is at hand.
     let _ = requests.send(wrap(RequestUnion::CreateRequest(request.clone()))).await;
@@ -115,21 +119,20 @@ fn broken(status: tonic::Status) -> Broken {
     }
 }
 
-fn wrap(request: RequestUnion) -> pb::WatchRequest {
+pub fn wrap(request: RequestUnion) -> pb::WatchRequest {
     pb::WatchRequest { request_union: Some(request) }
 }
 
-async fn show(flags: &Flags, response: pb::WatchResponse, exec: &[String]) -> Result<(), Failure> {
+pub async fn show(flags: &Flags, response: pb::WatchResponse, exec: &[String]) -> Result<(), Failure> {
     if response.canceled {
         eprintln!("watch was canceled ({})", reason(&response));
     } else if response.created {
         return Ok(());
     } else if response.events.is_empty() {
         let revision = response.header.as_ref().map_or(0, |header| header.revision);
-        say(&format!("progress notify: {revision}\n"))?;
+        say(format!("progress notify: {revision}\n"))?;
     }
-    let text = Display::new(flags).show(&Answer::Watch(response.clone()))?;
-    say(&text)?;
+    print(flags, &Answer::Watch(response.clone()))?;
     watch_exec::run(exec, &response).await
 }
 
@@ -139,76 +142,5 @@ fn reason(response: &pb::WatchResponse) -> String {
         (1.., _) => Error::Compacted.text().into(),
         (_, "") => Error::FutureRev.text().into(),
         (_, reason) => reason.into(),
-    }
-}
-
-/// Lines `watch [options] KEY [RANGE_END]` and `progress` from stdin; events of all watches come as they come.
-async fn interactive(flags: &Flags) -> Result<(), Failure> {
-    let channel = connect::any(flags).await?;
-    let mut client = WatchClient::new(channel).max_decoding_message_size(usize::MAX);
-    let (requests, stream) = mpsc::channel(16);
-    let mut lines = stdin_lines();
-    let opened = client.watch(ReceiverStream::new(stream));
-    let mut opened = std::pin::pin!(opened);
-    let mut responses = None;
-    let mut reading = true;
-    loop {
-        tokio::select! {
-            answer = &mut opened, if responses.is_none() => responses = Some(answer?.into_inner()),
-            response = message(&mut responses) => match response? {
-                Some(response) => show(flags, response, &[]).await?,
-                None => return Err(Failure::new(INTERRUPTED, "watch is canceled by the server")),
-            },
-            line = lines.recv(), if reading => match line {
-                Some(line) => {
-                    if let Some(request) = parse_line(&line)? {
-                        let _ = requests.send(wrap(request)).await;
-                    }
-                }
-                None => reading = false,
-            },
-        }
-    }
-}
-
-/// Reading stdin blocks, so it has a thread of its own, which ends with the program.
-fn stdin_lines() -> mpsc::Receiver<String> {
-    let (sender, lines) = mpsc::channel(1);
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lines().map_while(Result::ok) {
-            if sender.blocking_send(line).is_err() {
-                return;
-            }
-        }
-    });
-    lines
-}
-
-async fn message(
-    responses: &mut Option<tonic::Streaming<pb::WatchResponse>>,
-) -> Result<Option<pb::WatchResponse>, tonic::Status> {
-    match responses {
-        Some(responses) => responses.message().await,
-        None => std::future::pending().await,
-    }
-}
-
-fn parse_line(line: &str) -> Result<Option<RequestUnion>, Failure> {
-    #[derive(clap::Parser)]
-    #[command(no_binary_name = true)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
-    let words: Vec<&str> = line.split_whitespace().collect();
-    match words.first() {
-        None => Ok(None),
-        Some(&"progress") => Ok(Some(RequestUnion::ProgressRequest(pb::WatchProgressRequest {}))),
-        Some(&"watch") => {
-            let parsed = <Line as clap::Parser>::try_parse_from(&words[1..]);
-            let line = parsed.map_err(|error| Failure::new(INVALID_INPUT, error.to_string()))?;
-            Ok(Some(RequestUnion::CreateRequest(request(&line.args)?)))
-        }
-        Some(_) => Err(Failure::new(BAD_ARGS, format!("Invalid command {line} (only support create watch)"))),
     }
 }

@@ -80,6 +80,8 @@ impl Compaction {
         for key in &keys {
             self.remove_superseded(view, key, batch)?;
         }
+        let upto = next.map_or(self.target, |next| next.main);
+        super::times::forget(view, upto, self.target, batch)?;
         Ok(next)
     }
 

@@ -35,6 +35,8 @@ pub struct Loaded {
     pub version: Version,
     /// The compaction whose removal is complete; less than the version's `compact_revision` if one was cut short.
     pub compact_finished: i64,
+    /// The time of the last revision, if it is known.
+    pub made_unix_ms: Option<i64>,
 }
 
 pub fn load(backend: &Arc<dyn Backend>) -> Result<Loaded, BackendError> {
@@ -48,7 +50,8 @@ pub fn load(backend: &Arc<dyn Backend>) -> Result<Loaded, BackendError> {
             members: Arc::new(load_members(view)?),
             alarms: Arc::new(Alarms::load(view)?),
         };
-        Ok(Loaded { version, compact_finished: number(view, COMPACT_FINISHED)?.unwrap_or(NEVER_COMPACTED) })
+        let compact_finished = number(view, COMPACT_FINISHED)?.unwrap_or(NEVER_COMPACTED);
+        Ok(Loaded { version, compact_finished, made_unix_ms: super::times::last(view)? })
     })
 }
 

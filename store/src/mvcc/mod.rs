@@ -22,6 +22,7 @@ pub mod range;
 pub mod range_wire;
 pub mod read;
 pub mod scan;
+pub mod times;
 pub mod write;
 
 use std::sync::Arc;

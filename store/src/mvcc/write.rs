@@ -37,16 +37,20 @@ pub struct Writer {
     changes: Vec<Changed>,
     /// Once per start is enough.
     format_written: bool,
+    /// The time of the last revision, milliseconds since 1970.
+    made_unix_ms: Option<i64>,
 }
 
 impl Writer {
-    pub fn new(version: Version) -> Self {
+    /// `made_unix_ms`: the time of the last revision in the state, if it is known.
+    pub fn new(version: Version, made_unix_ms: Option<i64>) -> Self {
         Self {
             version,
             batch: WriteBatch::default(),
             pending: Pending::new(),
             changes: Vec::new(),
             format_written: false,
+            made_unix_ms,
         }
     }
 
@@ -130,9 +134,14 @@ impl Writer {
         self.change(revision, Kind::Delete, kv, replaced);
     }
 
-    /// Ends the open change set. Its changes, in order; empty if nothing happened, and then no revision was used.
-    pub fn finish(&mut self) -> Vec<Changed> {
+    /// Ends the open change set, which was made at `unix_ms`. Its changes, in order; empty if nothing happened, and then no
+    /// revision was used.
+    pub fn finish(&mut self, unix_ms: i64) -> Vec<Changed> {
         self.version.revision = self.revision();
+        if !self.changes.is_empty() && self.made_unix_ms != Some(unix_ms) {
+            super::times::record(&mut self.batch, self.version.revision, unix_ms);
+            self.made_unix_ms = Some(unix_ms);
+        }
         std::mem::take(&mut self.changes)
     }
 

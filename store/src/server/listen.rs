@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tower::Service;
 
+use super::authority::AuthorityFilter;
 use crate::config::Serving;
 use crate::config::Url;
 use crate::limits::{CONNECTION_WINDOW_BYTES, DRAIN_TIMEOUT, STREAM_WINDOW_BYTES, TLS_HANDSHAKE_TIMEOUT};
@@ -75,7 +76,8 @@ impl Listener {
             tokio::spawn(async move {
                 let Some(stream) = prepare(stream, acceptor).await else { return };
                 let service = TowerToHyperService::new(service);
-                let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
+                let connection =
+                    http.serve_connection_with_upgrades(TokioIo::new(AuthorityFilter::new(stream)), service);
                 tokio::select! {
                     served = watcher.watch(connection.into_owned()) => if let Err(error) = served {
                         tracing::debug!(%error, "a connection ended with an error");

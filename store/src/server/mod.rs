@@ -1,12 +1,14 @@
 //! The etcd v3 services, one file each, and the requests' way to them.
 
 pub mod auth;
+pub mod authority;
 pub mod auto_compaction;
 pub mod cluster;
 pub mod connect;
 pub mod corruption;
 pub mod defragment;
 pub mod hash;
+pub mod history;
 pub mod kv;
 pub mod learner;
 pub mod lease;
@@ -30,6 +32,7 @@ use balsa_proto::etcd::etcdserverpb::kv_server::KvServer;
 use balsa_proto::etcd::etcdserverpb::lease_server::LeaseServer;
 use balsa_proto::etcd::etcdserverpb::maintenance_server::MaintenanceServer;
 use balsa_proto::etcd::etcdserverpb::watch_server::WatchServer;
+use balsa_proto::store::history_server::HistoryServer;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -71,6 +74,7 @@ pub fn routes(shared: &Shared) -> Routes {
     let lease = LeaseServer::new(lease::LeaseService::new(shared));
     let cluster = ClusterServer::new(cluster::ClusterService::new(shared));
     let maintenance = MaintenanceServer::new(maintenance::MaintenanceService::new(shared));
+    let history = HistoryServer::new(history::HistoryService::new(shared));
     let auth = AuthServer::new(auth::AuthService::new(shared));
     Routes::new(ranges.before(kv.max_decoding_message_size(recv_bytes).max_encoding_message_size(send_bytes)))
         .add_service(watch.max_decoding_message_size(recv_bytes).max_encoding_message_size(send_bytes))
@@ -78,4 +82,5 @@ pub fn routes(shared: &Shared) -> Routes {
         .add_service(cluster)
         .add_service(maintenance)
         .add_service(auth)
+        .add_service(history)
 }

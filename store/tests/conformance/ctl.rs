@@ -1,87 +1,14 @@
 //! balsactl beside etcdctl: the same commands, each tool on a server of its own; output and exit code must be equal but for
-//! ids, ports and times.
+//! ids, ports and times. Commands that change nothing are asked of one server by both, and then nothing may differ.
+
+#[path = "ctl_commands.rs"]
+mod commands;
 
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Arguments, and stdin after `<<`. Asking for raft's index comes late: a new server still writes its own name and version.
-/// `{}` is the id of the lease that the last `lease grant` made.
-const COMMANDS: &[&str] = &[
-    "put a 1",
-    "put a 2 --prev-kv",
-    "put b 1 -w json",
-    "put b 2 -w json --prev-kv",
-    "put b 3 -w fields --prev-kv",
-    "put c << from stdin",
-    "put",
-    "get a",
-    "get a c",
-    "get a --prefix --keys-only",
-    "get a --from-key --print-value-only",
-    "get a --from-key --limit 1 -w json",
-    "get a --from-key --order DESCEND --sort-by MODIFY -w fields",
-    "get a --from-key --order SIDEWAYS",
-    "get a --prefix --from-key",
-    "get a --consistency x",
-    "get a b --prefix",
-    "get a --rev 2 --hex",
-    "get a --rev 999",
-    "get nothing",
-    "get nothing -w json",
-    "get a -w table",
-    "get",
-    "get \"\" --prefix --keys-only",
-    "del c --prev-kv",
-    "del c",
-    "del b -w json --prev-kv",
-    "del b -w fields",
-    "del",
-    "txn << mod(\"a\") > \"1\"\nval(\"a\") = \"2\"\n\nput t \"x y\" --prev-kv\nget a --prefix\ndel nothing\n\nget a\n\n",
-    "txn -w json << ver(\"a\") = \"9\"\n\nput t 1\n\nput t 2 --prev-kv\nget t\ndel t --prev-kv\n\n",
-    "txn -w fields << \n\nput t 1\nget t\ndel t\n\n\n",
-    "txn -i << create(\"a\") < \"1\"\n\nput t 1\n\nget a\n\n",
-    "txn << bad\n\n\n\n",
-    "txn << size(\"a\") = \"1\"\n\n\n\n",
-    "txn << mod(\"a\") = \"x\"\n\n\n\n",
-    "member list",
-    "member list -w json",
-    "member list -w table",
-    "member list -w fields",
-    "endpoint status",
-    "endpoint status -w json",
-    "endpoint status -w table",
-    "endpoint status -w fields",
-    "endpoint health -w json",
-    "endpoint health --cluster",
-    "lease grant 100",
-    "put l 1 --lease {}",
-    "put l 1 --lease zz",
-    "put l 1 --lease 404",
-    "lease timetolive {} --keys",
-    "lease keep-alive {} --once",
-    "lease keep-alive {} --once -w json",
-    "lease keep-alive 404 --once",
-    "lease keep-alive 404",
-    "lease list",
-    "lease list -w json",
-    "lease revoke {}",
-    "lease revoke 404",
-    "lease list",
-    "lease timetolive 404",
-    "lease timetolive 404 -w json",
-    "lease timetolive 404 -w fields",
-    "lease grant 1 -w json",
-    "lease grant 1 -w fields",
-    "lease grant x",
-    "lease grant",
-    "compaction 3",
-    "compaction 3",
-    "compaction 999",
-    "compaction 4 --physical",
-    "get a --rev 2",
-    "watch a --rev 2",
-    "watch a --rev 2 -w json",
-];
+pub use commands::{FORMATS, GROUPS, Group, READS};
 
 /// One tool on one server.
 pub struct Tool<'a> {
@@ -90,23 +17,78 @@ pub struct Tool<'a> {
 }
 
 /// What differs, one paragraph per command.
-pub fn differences(ours: &Tool<'_>, stock: &Tool<'_>) -> Vec<String> {
+pub fn differences(group: &Group, ours: &Tool<'_>, stock: &Tool<'_>) -> Vec<String> {
     let (mut our_lease, mut stock_lease) = (String::new(), String::new());
     let mut differences = Vec::new();
-    for command in COMMANDS {
+    for command in group.commands {
         let actual = ours.run(command, &mut our_lease);
         let expected = stock.run(command, &mut stock_lease);
-        if actual != expected {
-            differences.push(format!("$ {command}\nexpected:\n{expected}\nactual:\n{actual}"));
+        compare(
+            &format!("{}: {command}", group.name),
+            &normal(&expected),
+            &normal(&actual),
+            &mut differences,
+        );
+    }
+    differences
+}
+
+/// Every read in every format, of one server.
+pub fn differences_in_formats(ours: &Tool<'_>, stock: &Tool<'_>) -> Vec<String> {
+    let mut differences = Vec::new();
+    for read in READS {
+        for format in FORMATS {
+            let (args, stdin) = read.split_once(" << ").unwrap_or((read, ""));
+            let command = format!("{args} -w {format} << {stdin}");
+            let actual = ours.run(&command, &mut String::new());
+            let expected = stock.run(&command, &mut String::new());
+            compare(&command, &expected, &actual, &mut differences);
         }
     }
     differences
 }
 
-impl Tool<'_> {
-    fn run(&self, command: &str, lease: &mut String) -> String {
+fn compare(command: &str, expected: &str, actual: &str, differences: &mut Vec<String>) {
+    if actual != expected {
+        differences.push(format!("$ {command}\nexpected:\n{expected}\nactual:\n{actual}"));
+    }
+}
+
+/// Plays a script of `$ command` and output with one tool, and gives the script with the outputs that there were.
+pub fn played(script: &str, tool: &Tool<'_>) -> String {
+    let mut out = String::new();
+    for line in script.lines() {
+        if line.is_empty() || line.starts_with('#') {
+            out.push_str(&format!("{line}\n"));
+        } else if let Some(command) = line.strip_prefix("$ ") {
+            // A line of the output that is empty is a dot here.
+            let said = normal(&tool.run(command, &mut String::new()));
+            let said =
+                said.lines().map(|line| if line.is_empty() { ".\n".into() } else { format!("{line}\n") });
+            out.push_str(&format!("{line}\n{}", said.collect::<String>()));
+        }
+    }
+    out
+}
+
+pub fn newer_script() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/ctl/newer.txt")
+}
+
+impl<'a> Tool<'a> {
+    pub fn ours(server: &'a crate::Stock) -> Self {
+        Self { program: env!("CARGO_BIN_EXE_balsactl"), endpoint: &server.endpoint }
+    }
+
+    pub fn stock(server: &'a crate::Stock) -> Self {
+        Self { program: "etcdctl", endpoint: &server.endpoint }
+    }
+
+    /// Stdout, stderr and exit code as they were; the id of a lease that was granted goes into `lease`.
+    pub fn run(&self, command: &str, lease: &mut String) -> String {
         let (args, stdin) = command.split_once(" << ").unwrap_or((command, ""));
         let args = args.replace("{}", lease);
+        let stdin = stdin.replace("\\n", "\n");
         let args = args.split(' ').map(|word| if word == "\"\"" { "" } else { word });
         let mut child = Command::new(self.program)
             .args(args)
@@ -136,21 +118,30 @@ impl Tool<'_> {
             .collect::<Vec<_>>()
             .join("\n");
         let code = output.status.code();
-        normal(&format!("{stdout}{errors}\nexit {code:?}"))
+        format!("{stdout}{errors}\nexit {code:?}")
     }
 }
 
-/// Not the client library's own log.
+/// Not the client library's own log, nor the usage that stock repeats for a wrong flag.
 fn is_for_people(line: &str) -> bool {
-    !line.starts_with('{')
+    !line.starts_with('{') && !line.starts_with("Usage:")
 }
 
 /// What differs from server to server has one name: ids, ports, times, and the size that a database has grown to.
 /// A table is as wide as its ids, and an id that begins with zeros is printed shorter: widths are not compared here.
 fn normal(text: &str) -> String {
     let mut lines: Vec<String> = text.lines().map(normal_line).collect();
-    for line in lines.iter_mut().filter(|line| line.starts_with(['+', '|'])) {
-        *line = narrow(line);
+    for line in &mut lines {
+        if line.starts_with(['+', '|']) {
+            *line = narrow(line);
+        }
+        // An id with a zero in front is padded with a blank, and members come in the order of their ids.
+        *line = line.replace("  ID", " ID");
+        if let Some(cluster) = line.strip_prefix("ETCD_INITIAL_CLUSTER=\"") {
+            let mut urls: Vec<&str> = cluster.trim_end_matches('"').split(',').collect();
+            urls.sort_unstable();
+            *line = urls.join(",");
+        }
     }
     lines.join("\n")
 }
@@ -180,12 +171,22 @@ fn normal_line(text: &str) -> String {
             out.push(c);
         }
     }
-    match out.split_once(" kB") {
-        Some((before, after)) => {
-            format!("{} SIZE{after}", before.trim_end_matches(|c: char| c.is_ascii_digit()))
-        }
-        None => out,
+    sizes(&out)
+}
+
+/// A number before a unit of size or a percent sign.
+fn sizes(text: &str) -> String {
+    let mut out = String::new();
+    for part in text.split_inclusive([',', '|']) {
+        let cell = part.trim_end_matches([',', '|']);
+        let size = [" B", " kB", " MB", "%"].iter().any(|unit| {
+            let number = cell.trim().strip_suffix(unit);
+            number.is_some_and(|number| number.parse::<f64>().is_ok())
+        });
+        out.push_str(if size { " SIZE" } else { cell });
+        out.push_str(&part[cell.len()..]);
     }
+    out
 }
 
 /// Long numbers are ids, ports and sizes; many hex digits are a lease or a member; then there are times.
@@ -199,6 +200,8 @@ fn normal_word(word: &str) -> String {
         "ID".into()
     } else if time {
         "TIME".into()
+    } else if word.starts_with("3.4.") {
+        "3.4.x".into()
     } else {
         word.into()
     }

@@ -14,7 +14,7 @@ pub struct Ours {
     pub endpoint: String,
     task: JoinHandle<Result<(), balsa_store::StartError>>,
     shutdown: CancellationToken,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 #[derive(Parser)]
@@ -36,7 +36,11 @@ impl Ours {
         if serving.await.is_err() {
             panic!("the store does not start: {:?}", task.await);
         }
-        Self { endpoint, task, shutdown, _dir: dir }
+        Self { endpoint, task, shutdown, dir }
+    }
+
+    pub fn data_dir(&self) -> std::path::PathBuf {
+        self.dir.path().join("data")
     }
 
     pub async fn stop(self) {

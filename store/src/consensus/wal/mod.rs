@@ -20,6 +20,7 @@
 
 pub mod frame;
 pub mod index;
+pub mod look;
 pub mod open;
 pub mod record;
 pub mod segment;

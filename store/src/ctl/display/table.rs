@@ -1,21 +1,27 @@
 //! A table drawn with lines, for answers that are lists.
 
 use super::{Answer, simple};
-use crate::ctl::duration;
 
 const MEMBER_HEAD: [&str; 6] = ["ID", "STATUS", "NAME", "PEER ADDRS", "CLIENT ADDRS", "IS LEARNER"];
-const STATUS_HEAD: [&str; 10] = [
+const STATUS_HEAD: [&str; 16] = [
     "ENDPOINT",
     "ID",
     "VERSION",
+    "STORAGE VERSION",
     "DB SIZE",
+    "IN USE",
+    "PERCENTAGE NOT IN USE",
+    "QUOTA",
     "IS LEADER",
     "IS LEARNER",
     "RAFT TERM",
     "RAFT INDEX",
     "RAFT APPLIED INDEX",
     "ERRORS",
+    "DOWNGRADE TARGET VERSION",
+    "DOWNGRADE ENABLED",
 ];
+const HASH_HEAD: [&str; 3] = ["ENDPOINT", "HASH", "HASH REVISION"];
 const HEALTH_HEAD: [&str; 4] = ["ENDPOINT", "HEALTH", "TOOK", "ERROR"];
 
 /// `None` for answers that stock etcdctl gives no table for.
@@ -25,15 +31,18 @@ pub fn show(answer: &Answer) -> Option<String> {
             Some(draw(&MEMBER_HEAD, response.members.iter().map(simple::member_cells).collect()))
         }
         Answer::EndpointStatus(statuses) => {
-            Some(draw(&STATUS_HEAD, statuses.iter().map(simple::status).collect()))
+            Some(draw(&STATUS_HEAD, statuses.iter().map(simple::status_cells).collect()))
         }
         Answer::EndpointHealth(healths) => {
             let row = |health: &super::Health| {
-                let took = duration::print(health.took);
+                let took = health.took_text();
                 let error = health.error.clone().unwrap_or_default();
                 vec![health.endpoint.clone(), health.error.is_none().to_string(), took, error]
             };
             Some(draw(&HEALTH_HEAD, healths.iter().map(row).collect()))
+        }
+        Answer::EndpointHashKv(hashes) => {
+            Some(draw(&HASH_HEAD, hashes.iter().map(simple::hash_cells).collect()))
         }
         Answer::Get { .. }
         | Answer::Put(_)
@@ -44,7 +53,18 @@ pub fn show(answer: &Answer) -> Option<String> {
         | Answer::LeaseRevoke { .. }
         | Answer::LeaseTimeToLive { .. }
         | Answer::LeaseList(_)
-        | Answer::LeaseKeepAlive(_) => None,
+        | Answer::LeaseKeepAlive(_)
+        | Answer::MemberAdd { .. }
+        | Answer::MemberChange { .. }
+        | Answer::Alarms(_)
+        | Answer::MoveLeader { .. }
+        | Answer::Downgrade { .. }
+        | Answer::AuthStatus(_)
+        | Answer::RoleGet { .. }
+        | Answer::RoleList(_)
+        | Answer::UserGet { .. }
+        | Answer::UserList(_)
+        | Answer::Done { .. } => None,
     }
 }
 

@@ -64,7 +64,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     };
     let Restored { revision, changes, member_id, cluster_id } =
         restore::restore(&options).map_err(|error| file_failure(&error))?;
-    say(&format!(
+    say(format!(
         "restored {changes} changes up to revision {revision} into {} as member {member_id:x} of cluster {cluster_id:x}\n",
         options.data_dir.display()
     ))

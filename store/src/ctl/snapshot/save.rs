@@ -45,8 +45,8 @@ pub async fn run(flags: &Flags, args: Args) -> Result<(), Failure> {
     std::fs::rename(&partial, path).map_err(|error| {
         io_failure(&format!("could not rename {} to {}", partial.display(), path.display()), &error)
     })?;
-    say(&format!("Snapshot saved at {}\n", path.display()))?;
-    if version.is_empty() { Ok(()) } else { say(&format!("Server version {version}\n")) }
+    say(format!("Snapshot saved at {}\n", path.display()))?;
+    if version.is_empty() { Ok(()) } else { say(format!("Server version {version}\n")) }
 }
 
 fn io_failure(what: &str, error: &std::io::Error) -> Failure {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::ctl::display::simple::human_size;
 use crate::ctl::display::table::draw;
-use crate::ctl::failure::{ERROR, Failure};
+use crate::ctl::failure::{BAD_FEATURE, ERROR, Failure};
 use crate::ctl::flags::{Flags, Format};
 use crate::ctl::say;
 use crate::snapshot_file::status::{self, Status};
@@ -23,7 +23,7 @@ pub fn run(flags: &Flags, args: &Args) -> Result<(), Failure> {
     std::fs::metadata(path)
         .map_err(|_| Failure::new(ERROR, format!("stat {}: no such file or directory", path.display())))?;
     let status = status::of(path)?;
-    say(&show(&status, flags.write_out)?)
+    say(show(&status, flags.format())?)
 }
 
 #[derive(Serialize)]
@@ -63,6 +63,9 @@ fn show(status: &Status, format: Format) -> Result<String, Failure> {
         Format::Fields => format!(
             "\"Hash\" : {hash}\n\"Revision\" : {revision}\n\"Keys\" : {total_keys}\n\"Size\" : {total_bytes}\n\"Version\" : {version}\n"
         ),
+        Format::Protobuf => {
+            return Err(Failure::new(BAD_FEATURE, "protobuf not supported as output format"));
+        }
     })
 }
 

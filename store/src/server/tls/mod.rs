@@ -8,7 +8,7 @@ mod clients;
 mod files;
 mod reload;
 mod self_signed;
-mod unverified;
+pub(crate) mod unverified;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,6 @@
-//! One field per line, `"Name" : value`.
+//! One field per line, `"Name" : value`. With `--hex`, ids and leases are hexadecimal (3.6).
+
+mod cluster;
 
 use std::fmt::Display;
 
@@ -7,11 +9,10 @@ use balsa_proto::etcd::etcdserverpb::response_op::Response;
 use balsa_proto::etcd::mvccpb::KeyValue;
 
 use super::{Answer, text};
-use crate::ctl::duration;
-use crate::ctl::endpoint::{Health, Status};
 
-pub fn show(answer: &Answer) -> String {
-    let mut out = Lines::default();
+/// `None` for answers that stock etcdctl gives no fields for.
+pub fn show(answer: &Answer, hex: bool) -> Option<String> {
+    let mut out = Lines { text: String::new(), hex };
     match answer {
         Answer::Get { response, .. } => get(&mut out, response),
         Answer::Put(response) => put(&mut out, response),
@@ -20,33 +21,49 @@ pub fn show(answer: &Answer) -> String {
         Answer::Watch(response) => watch(&mut out, response),
         Answer::LeaseGrant(lease) => {
             out.header(&lease.header);
-            out.line("ID", lease.id);
+            out.id("ID", lease.id as u64);
             out.line("TTL", lease.ttl);
         }
         Answer::LeaseRevoke { response, .. } => out.header(&response.header),
         Answer::LeaseTimeToLive { response, keys } => time_to_live(&mut out, response, *keys),
         Answer::LeaseList(response) => {
             out.header(&response.header);
-            response.leases.iter().for_each(|lease| out.line("ID", lease.id));
+            response.leases.iter().for_each(|lease| out.id("ID", lease.id as u64));
         }
         Answer::LeaseKeepAlive(lease) => {
             out.header(&lease.header);
-            out.line("ID", lease.id);
+            out.id("ID", lease.id as u64);
             out.line("TTL", lease.ttl);
         }
         Answer::MemberList(response) => {
             out.header(&response.header);
-            response.members.iter().for_each(|one| member(&mut out, one));
+            response.members.iter().for_each(|one| cluster::member(&mut out, one));
         }
-        Answer::EndpointStatus(statuses) => statuses.iter().for_each(|one| status(&mut out, one)),
-        Answer::EndpointHealth(healths) => healths.iter().for_each(|one| health(&mut out, one)),
+        Answer::EndpointStatus(statuses) => statuses.iter().for_each(|one| cluster::status(&mut out, one)),
+        Answer::EndpointHealth(healths) => healths.iter().for_each(|one| cluster::health(&mut out, one)),
+        Answer::EndpointHashKv(hashes) => hashes.iter().for_each(|one| cluster::hash(&mut out, one)),
+        Answer::Alarms(response) => cluster::alarms(&mut out, response),
+        Answer::RoleGet { response, .. } => role(&mut out, response),
+        Answer::RoleList(response) => {
+            out.header(&response.header);
+            let roles: Vec<String> = response.roles.iter().map(|role| format!("{role:?}")).collect();
+            out.line("Roles", roles.join(" "));
+        }
+        Answer::Done { header, .. } => out.header(header),
+        Answer::MemberAdd { .. }
+        | Answer::MemberChange { .. }
+        | Answer::MoveLeader { .. }
+        | Answer::Downgrade { .. }
+        | Answer::AuthStatus(_)
+        | Answer::UserGet { .. }
+        | Answer::UserList(_) => return None,
     }
-    out.text
+    Some(out.text)
 }
 
-#[derive(Default)]
 struct Lines {
     text: String,
+    hex: bool,
 }
 
 impl Lines {
@@ -55,14 +72,26 @@ impl Lines {
     }
 
     fn quoted(&mut self, name: &str, value: &str) {
-        self.line(name, format!("{value:?}"));
+        self.line(name, go_quoted(value.as_bytes()));
+    }
+
+    fn id(&mut self, name: &str, id: u64) {
+        if self.hex { self.line(name, format!("{id:x}")) } else { self.line(name, id as i64) }
+    }
+
+    /// A member's or a cluster's, which stock counts without a sign.
+    fn member_id(&mut self, name: &str, id: u64) {
+        if self.hex { self.line(name, format!("{id:x}")) } else { self.line(name, id) }
     }
 
     fn header(&mut self, header: &Option<pb::ResponseHeader>) {
         let header = header.unwrap_or_default();
-        self.line("ClusterID", header.cluster_id);
-        self.line("MemberID", header.member_id);
-        self.line("Revision", header.revision);
+        self.member_id("ClusterID", header.cluster_id);
+        self.member_id("MemberID", header.member_id);
+        // Stock 3.6 says nothing where there is none; 3.4 says 0.
+        if header.revision != 0 {
+            self.line("Revision", header.revision);
+        }
         self.line("RaftTerm", header.raft_term);
     }
 
@@ -72,7 +101,8 @@ impl Lines {
         self.line(&format!("{prefix}ModRevision"), kv.mod_revision);
         self.line(&format!("{prefix}Version"), kv.version);
         self.quoted(&format!("{prefix}Value"), &text(&kv.value));
-        self.line(&format!("{prefix}Lease"), kv.lease);
+        let lease = if self.hex { format!("{:016x}", kv.lease) } else { kv.lease.to_string() };
+        self.line(&format!("{prefix}Lease"), lease);
     }
 }
 
@@ -119,7 +149,7 @@ fn watch(out: &mut Lines, response: &pb::WatchResponse) {
 
 fn time_to_live(out: &mut Lines, response: &pb::LeaseTimeToLiveResponse, keys: bool) {
     out.header(&response.header);
-    out.line("ID", response.id);
+    out.id("ID", response.id as u64);
     out.line("TTL", response.ttl);
     out.line("GrantedTTL", response.granted_ttl);
     if keys {
@@ -127,34 +157,29 @@ fn time_to_live(out: &mut Lines, response: &pb::LeaseTimeToLiveResponse, keys: b
     }
 }
 
-fn member(out: &mut Lines, member: &pb::Member) {
-    out.line("ID", member.id);
-    out.quoted("Name", &member.name);
-    member.peer_ur_ls.iter().for_each(|url| out.quoted("PeerURL", url));
-    member.client_ur_ls.iter().for_each(|url| out.quoted("ClientURL", url));
-    out.line("IsLearner", member.is_learner);
-    out.text.push('\n');
-}
-
-fn status(out: &mut Lines, status: &Status) {
-    let response = &status.response;
+fn role(out: &mut Lines, response: &pb::AuthRoleGetResponse) {
     out.header(&response.header);
-    out.quoted("Version", &response.version);
-    out.line("DBSize", response.db_size);
-    out.line("Leader", response.leader);
-    out.line("IsLearner", response.is_learner);
-    out.line("RaftIndex", response.raft_index);
-    out.line("RaftTerm", response.raft_term);
-    out.line("RaftAppliedIndex", response.raft_applied_index);
-    out.line("Errors", format!("[{}]", response.errors.join(" ")));
-    out.quoted("Endpoint", &status.endpoint);
-    out.text.push('\n');
+    for permission in &response.perm {
+        // Two spaces: so prints stock.
+        out.line("PermType", format!(" {}", permission.perm_type().as_str_name()));
+        out.line("Key", go_quoted(&permission.key));
+        out.line("RangeEnd", go_quoted(&permission.range_end));
+    }
 }
 
-fn health(out: &mut Lines, health: &Health) {
-    out.quoted("Endpoint", &health.endpoint);
-    out.line("Health", health.error.is_none());
-    out.quoted("Took", &duration::print(health.took));
-    out.quoted("Error", health.error.as_deref().unwrap_or_default());
-    out.text.push('\n');
+/// As Go's `%q` writes it: what does not print is `\\x` and two digits.
+fn go_quoted(bytes: &[u8]) -> String {
+    let mut out = String::from("\"");
+    for c in text(bytes).chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            c if (c as u32) < 0x20 || c as u32 == 0x7f => out.push_str(&format!("\\x{:02x}", c as u32)),
+            c => out.push(c),
+        }
+    }
+    out + "\""
 }

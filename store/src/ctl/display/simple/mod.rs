@@ -1,12 +1,16 @@
 //! The format for people and for shell scripts: keys and values on lines of their own.
 
+mod auth;
+mod cluster;
+
 use balsa_proto::etcd::etcdserverpb as pb;
 use balsa_proto::etcd::etcdserverpb::response_op::Response;
 use balsa_proto::etcd::mvccpb::KeyValue;
 
-use super::{Answer, status_word, text};
-use crate::ctl::duration;
-use crate::ctl::endpoint::{Health, Status};
+use super::{Answer, text};
+
+pub use auth::interval;
+pub use cluster::{hash_cells, health_line, human_size, member_cells, status_cells};
 
 pub fn show(answer: &Answer, hex: bool) -> String {
     match answer {
@@ -22,9 +26,27 @@ pub fn show(answer: &Answer, hex: bool) -> String {
         Answer::LeaseKeepAlive(lease) => {
             format!("lease {:016x} keepalived with TTL({})\n", lease.id, lease.ttl)
         }
-        Answer::MemberList(response) => response.members.iter().map(member).collect(),
-        Answer::EndpointStatus(statuses) => statuses.iter().map(|s| status(s).join(", ") + "\n").collect(),
-        Answer::EndpointHealth(healths) => healths.iter().map(health).collect(),
+        Answer::MemberList(response) => response.members.iter().map(cluster::member).collect(),
+        Answer::MemberAdd { name, response } => cluster::member_added(name, response),
+        Answer::MemberChange { id, done, response } => cluster::member_changed(*id, done, response),
+        Answer::EndpointStatus(statuses) => {
+            statuses.iter().map(|status| status_cells(status).join(", ") + "\n").collect()
+        }
+        Answer::EndpointHealth(healths) => healths.iter().map(health_line).collect(),
+        Answer::EndpointHashKv(hashes) => {
+            hashes.iter().map(|hash| hash_cells(hash).join(", ") + "\n").collect()
+        }
+        Answer::Alarms(response) => response.alarms.iter().map(cluster::alarm).collect(),
+        Answer::MoveLeader { from, to } => format!("Leadership transferred from {from:x} to {to:x}\n"),
+        Answer::Downgrade { action, response } => {
+            format!("Downgrade {action} success, cluster version {}\n", response.version)
+        }
+        Answer::AuthStatus(response) => auth::status(response),
+        Answer::RoleGet { role, response } => auth::role(role, response),
+        Answer::RoleList(response) => response.roles.iter().map(|role| format!("{role}\n")).collect(),
+        Answer::UserGet { user, response } => auth::user(user, response),
+        Answer::UserList(response) => response.users.iter().map(|user| format!("{user}\n")).collect(),
+        Answer::Done { text, .. } => format!("{text}\n"),
     }
 }
 
@@ -93,69 +115,4 @@ fn time_to_live(response: &pb::LeaseTimeToLiveResponse, keys: bool) -> String {
 fn leases(response: &pb::LeaseLeasesResponse) -> String {
     let ids: String = response.leases.iter().map(|lease| format!("{:016x}\n", lease.id)).collect();
     format!("found {} leases\n{ids}", response.leases.len())
-}
-
-fn member(member: &pb::Member) -> String {
-    member_cells(member).join(", ") + "\n"
-}
-
-pub(super) fn member_cells(member: &pb::Member) -> Vec<String> {
-    vec![
-        format!("{:x}", member.id),
-        status_word(member).into(),
-        member.name.clone(),
-        member.peer_ur_ls.join(","),
-        member.client_ur_ls.join(","),
-        member.is_learner.to_string(),
-    ]
-}
-
-pub(super) fn status(status: &Status) -> Vec<String> {
-    let response = &status.response;
-    let member_id = response.header.as_ref().map_or(0, |header| header.member_id);
-    vec![
-        status.endpoint.clone(),
-        format!("{member_id:x}"),
-        response.version.clone(),
-        human_size(response.db_size.max(0) as u64),
-        (response.leader == member_id).to_string(),
-        response.is_learner.to_string(),
-        response.raft_term.to_string(),
-        response.raft_index.to_string(),
-        response.raft_applied_index.to_string(),
-        response.errors.join(", "),
-    ]
-}
-
-fn health(health: &Health) -> String {
-    let Health { endpoint, took, error } = health;
-    match error {
-        None => format!(
-            "{endpoint} is healthy: successfully committed proposal: took = {}\n",
-            duration::print(*took)
-        ),
-        Some(error) => format!("{endpoint} is unhealthy: failed to commit proposal: {error}\n"),
-    }
-}
-
-/// Decimal units; one digit after the point below ten.
-pub fn human_size(bytes: u64) -> String {
-    const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
-    if bytes < 10 {
-        return format!("{bytes} B");
-    }
-    let power = bytes.ilog10() as usize / 3;
-    let value = (bytes as f64 / 1000f64.powi(power as i32) * 10.0 + 0.5).floor() / 10.0;
-    if value < 10.0 { format!("{value:.1} {}", UNITS[power]) } else { format!("{value:.0} {}", UNITS[power]) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::human_size;
-
-    #[test]
-    fn sizes_print_as_in_stock() {
-        let sizes = [0, 9, 20_480, 1_234, 82_854_982].map(human_size);
-        assert_eq!(sizes, ["0 B", "9 B", "20 kB", "1.2 kB", "83 MB"]);
-    }
 }
