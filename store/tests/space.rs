@@ -48,6 +48,11 @@ fn a_full_store_is_emptied_by_delete_compact_defragment_and_disarm() {
         assert_eq!(status.errors, [format!("memberID:{} alarm:NOSPACE ", alarms[0].member_id)]);
         assert_eq!(status.db_size_quota, QUOTA_BYTES);
 
+        let full = cluster.page(0, "/health").await;
+        assert_eq!(full.trim(), r#"{"health":"false","reason":"ALARM NOSPACE"}"#);
+        let excluded = cluster.page(0, "/health?exclude=NOSPACE").await;
+        assert_eq!(excluded.trim(), r#"{"health":"true","reason":""}"#);
+
         // Whoever is asked: small or large, alone, in a transaction or nested in one.
         for member in 0..3 {
             assert_eq!(
@@ -184,6 +189,8 @@ fn a_member_with_other_data_raises_the_corrupt_alarm_or_does_not_start() {
         .await;
         let refused = cluster.put(0, "b", "2").await.unwrap_err();
         assert_eq!((refused.code(), refused.message()), (Code::DataLoss, "etcdserver: corrupt cluster"));
+        let ready = cluster.page(0, "/readyz").await;
+        assert!(ready.contains("[-]data_corruption failed: alarm activated: CORRUPT"), "{ready}");
         let value = cluster.get((damaged + 1) % 3, "a", true).await.unwrap();
         assert_eq!(value.as_deref(), Some("1"), "reads go on");
     });

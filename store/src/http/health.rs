@@ -1,5 +1,6 @@
 //! `/health`, `/livez` and `/readyz`: can this member serve reads? Source: etcd v3.6 `etcdhttp/health.go`.
 
+use balsa_proto::etcd::etcdserverpb::AlarmType;
 use http::{Response, StatusCode};
 use tonic::body::Body;
 
@@ -33,7 +34,10 @@ impl Check {
 
     async fn run(self, identity: &Identity) -> Result<(), String> {
         match self {
-            // Corruption of the log or the state stops the member, so that there is nobody to ask.
+            Check::DataCorruption if identity.mvcc.alarms().any(AlarmType::Corrupt) => {
+                Err("alarm activated: CORRUPT".to_owned())
+            }
+            // Damage of the log or the state stops the member, so that there is nobody to ask.
             Check::DataCorruption | Check::SerializableRead => Ok(()),
             Check::LinearizableRead => read(identity).await.map_err(|error| error.to_string()),
             Check::NonLearner if identity.is_learner() => Err("the member is a learner".to_owned()),
@@ -49,7 +53,9 @@ async fn read(identity: &Identity) -> Result<(), Error> {
 /// `/health`: JSON for those who have always asked it.
 pub async fn health(identity: &Identity, metrics: &Metrics, query: &str) -> Response<Body> {
     let serializable = parameters(query).any(|(key, value)| key == "serializable" && value == "true");
-    let outcome = if serializable {
+    let outcome = if let Some(alarm) = alarm(identity, query) {
+        Err(format!("ALARM {alarm}"))
+    } else if serializable {
         Ok(())
     } else if identity.consensus.leadership().leader.is_none() {
         Err("RAFT NO LEADER".to_owned())
@@ -67,6 +73,13 @@ pub async fn health(identity: &Identity, metrics: &Metrics, query: &str) -> Resp
     };
     let reason = serde_json::Value::from(reason);
     text(status, format!(r#"{{"health":"{healthy}","reason":{reason}}}"#))
+}
+
+/// The first alarm that the query does not exclude.
+fn alarm(identity: &Identity, query: &str) -> Option<&'static str> {
+    let alarms = identity.mvcc.alarms().of(AlarmType::None);
+    let mut names = alarms.iter().map(|alarm| alarm.alarm().as_str_name());
+    names.find(|name| !parameters(query).any(|(key, value)| key == "exclude" && value == *name))
 }
 
 /// The checks behind `/livez`, `/readyz`, or one of their sub-paths.
