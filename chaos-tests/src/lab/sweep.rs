@@ -1,4 +1,4 @@
-//! Removes what killed runs left behind: namespaces, processes in them, mounts, folders.
+//! Removes what killed runs left behind: namespaces, processes in them, mounts.
 //!
 //! All that a run makes carries its process id in its name, `balsa-<pid>-n…`. Whatever names a process that is gone is
 //! nobody's any more.
