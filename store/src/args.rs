@@ -14,6 +14,10 @@ use crate::limits;
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
+    /// First, since it looks at all that was given, and reading takes that away.
+    #[command(flatten)]
+    pub refused: Refused,
+
     /// Human-readable name of this member.
     #[arg(long, env = "ETCD_NAME", default_value = "default")]
     pub name: String,
@@ -141,9 +145,6 @@ pub struct Args {
 
     #[command(flatten)]
     pub tls: TlsFlags,
-
-    #[command(flatten)]
-    pub refused: Refused,
 }
 
 impl Args {

@@ -16,7 +16,13 @@ pub fn variable(flag: &str) -> String {
     format!("{PREFIX}{}", flag.replace('-', "_").to_uppercase())
 }
 
+/// An argument of this name says that the variables do not count: the settings come from a file.
+pub const IGNORED: &str = "environment_ignored";
+
 pub fn check_conflicts(matches: &ArgMatches) -> Result<(), clap::Error> {
+    if matches.ids().any(|id| id.as_str() == IGNORED) {
+        return Ok(());
+    }
     let both = matches.ids().map(|id| id.as_str()).find(|id| {
         matches.value_source(id) == Some(ValueSource::CommandLine) && std::env::var_os(variable(id)).is_some()
     });

@@ -6,9 +6,10 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args as _, Command, FromArgMatches};
+use clap::{Arg, Args as _, Command, FromArgMatches};
 use serde_json::{Map, Value};
 
+use super::environment::IGNORED;
 use crate::args::Args;
 
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +69,8 @@ pub fn parse(text: &str) -> Result<Args, Broken> {
     let line = command_line(document.unwrap_or_default()).map_err(Broken::Setting)?;
     // The environment does not count beside a file.
     let command = Args::augment_args(Command::new("store").no_binary_name(true))
-        .mut_args(|arg| arg.env(None::<&'static str>));
+        .mut_args(|arg| arg.env(None::<&'static str>))
+        .arg(Arg::new(IGNORED).default_value("yes").hide(true));
     let matches = command.try_get_matches_from(line).map_err(|error| Broken::Setting(first_line(&error)))?;
     Args::from_arg_matches(&matches).map_err(|error| Broken::Setting(first_line(&error)))
 }
