@@ -49,7 +49,9 @@ pub async fn largest(flags: &Flags, depth: usize, most: usize) -> Result<Vec<Pre
             ..pb::RangeRequest::default()
         };
         let keys = connect::ask(flags, kv.range(count)).await?.count;
-        found.push(Prefix { name: String::from_utf8_lossy(prefix).into_owned(), keys });
+        // A key may hold anything, also what would move a terminal's cursor.
+        let name = String::from_utf8_lossy(prefix).escape_debug().to_string();
+        found.push(Prefix { name, keys });
         if end == [0] {
             break;
         }
