@@ -3,6 +3,7 @@
 //! | module | wire | source |
 //! |---|---|---|
 //! | [`etcd`] | etcd v3 gRPC, as clients of the store speak it | `proto/etcd` |
+//! | [`health`] | gRPC's own health service | `proto/grpc` |
 //! | [`store`] | raft entries, the peer service between store members, and what our store tells beyond etcd | `proto/balsa/store` |
 //! | [`resources`] | the apiserver's gRPC door for components | `proto/balsa/resources` |
 //! | [`cri`] | the container runtime interface, v1 | `proto/cri` |
@@ -30,6 +31,13 @@ mod generated {
     pub mod v3electionpb {
         tonic::include_proto!("v3electionpb");
     }
+    pub mod grpc {
+        pub mod health {
+            pub mod v1 {
+                tonic::include_proto!("grpc.health.v1");
+            }
+        }
+    }
     pub mod balsa {
         pub mod store {
             pub mod v1 {
@@ -51,7 +59,11 @@ mod generated {
 
 pub use generated::balsa::resources::v1 as resources;
 pub use generated::balsa::store::v1 as store;
+pub use generated::grpc::health::v1 as health;
 pub use generated::runtime::v1 as cri;
+
+/// Every message and service above as an encoded `google.protobuf.FileDescriptorSet`.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
 /// etcd v3 on the wire.
 pub mod etcd {

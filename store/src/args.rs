@@ -9,7 +9,7 @@ use crate::config::{
     AutoCompactionMode, Config, ConfigError, Maintenance, parse_initial_cluster, parse_retention, parse_urls,
 };
 use crate::ctl::duration;
-use crate::flags::{Refused, ServingFlags, TlsFlags, file, gates};
+use crate::flags::{AccessFlags, Refused, ServingFlags, TlsFlags, file, gates};
 use crate::limits;
 
 #[derive(Debug, Clone, clap::Args)]
@@ -145,6 +145,9 @@ pub struct Args {
 
     #[command(flatten)]
     pub tls: TlsFlags,
+
+    #[command(flatten)]
+    pub access: AccessFlags,
 }
 
 impl Args {
@@ -200,6 +203,7 @@ impl Args {
                 compact_hash_check_interval: gates::is_on(&self.feature_gates, gates::COMPACT_HASH_CHECK)
                     .then_some(self.compact_hash_check_time),
             },
+            access: self.access.access()?,
         };
         config.validate()?;
         Ok(config)

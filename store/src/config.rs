@@ -12,6 +12,9 @@ use crate::server::auto_compaction::Retention;
 use crate::server::tls::{TlsChoice, TlsVersion};
 use crate::{limits, membership};
 
+use crate::auth::TokenOptions;
+use crate::auth::token::TokenOptionsError;
+
 /// Everything that [`crate::run`] needs to know.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -42,6 +45,27 @@ pub struct Config {
     pub tls: TlsChoice,
     pub serving: Serving,
     pub maintenance: Maintenance,
+    pub access: Access,
+}
+
+/// How clients prove who they are.
+#[derive(Debug, Clone)]
+pub struct Access {
+    pub tokens: TokenOptions,
+    /// Of a simple token, after its last use.
+    pub token_ttl: Duration,
+    pub bcrypt_cost: u32,
+}
+
+/// etcd's defaults.
+impl Default for Access {
+    fn default() -> Self {
+        Access {
+            tokens: TokenOptions::Simple,
+            token_ttl: limits::DEFAULT_TOKEN_TTL,
+            bcrypt_cost: limits::DEFAULT_BCRYPT_COST,
+        }
+    }
 }
 
 /// How the ports serve.
@@ -57,6 +81,8 @@ pub struct Serving {
     pub cors: Vec<String>,
     pub host_whitelist: Vec<String>,
     pub extensive_metrics: bool,
+    /// JSON below `/v3`.
+    pub gateway: bool,
     pub slow_request: Duration,
     pub slow_apply: Duration,
     pub watch_progress_interval: Duration,
@@ -76,6 +102,7 @@ impl Default for Serving {
             cors: vec!["*".to_owned()],
             host_whitelist: vec!["*".to_owned()],
             extensive_metrics: false,
+            gateway: true,
             slow_request: Duration::from_millis(300),
             slow_apply: Duration::from_millis(100),
             watch_progress_interval: Duration::from_secs(10 * 60),
@@ -135,6 +162,7 @@ impl Default for Config {
             tls: TlsChoice::default(),
             serving: Serving::default(),
             maintenance: Maintenance::default(),
+            access: Access::default(),
         }
     }
 }
@@ -223,6 +251,8 @@ pub enum ConfigError {
         "--auto-compaction-retention: {0:?} is not a number of revisions, which the mode `revision` keeps"
     )]
     RevisionRetention(String),
+    #[error(transparent)]
+    AuthToken(#[from] TokenOptionsError),
     #[error("--{prefix}client-cert-auth needs --{prefix}trusted-ca-file")]
     NoTrustedCa { prefix: &'static str },
 }

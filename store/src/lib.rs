@@ -11,12 +11,14 @@
 
 pub mod apply;
 pub mod args;
+pub mod auth;
 pub mod backend;
 pub mod config;
 pub mod consensus;
 pub mod ctl;
 pub mod error;
 pub mod flags;
+pub mod gateway;
 pub mod http;
 pub mod lease;
 pub mod limits;

@@ -107,6 +107,17 @@ pub const MAX_LEASE_TTL_SECONDS: i64 = 9_000_000_000;
 pub const LEASE_EXPIRY_INTERVAL: Duration = Duration::from_millis(500);
 pub const MAX_LEASE_REVOKES_PER_LOOK: usize = 500;
 
+/// How long a simple token lives after its last use, unless `--auth-token-ttl` says otherwise. etcd's default.
+pub const DEFAULT_TOKEN_TTL: Duration = Duration::from_secs(300);
+
+/// Two to this power rounds of bcrypt for a password, unless `--bcrypt-cost` says otherwise, and the bounds of that flag.
+pub const DEFAULT_BCRYPT_COST: u32 = 10;
+pub const MIN_BCRYPT_COST: u32 = 4;
+pub const MAX_BCRYPT_COST: u32 = 31;
+
+/// Lease of a lock or candidacy whose client brought none, seconds. etcd's value.
+pub const SESSION_TTL_SECONDS: i64 = 60;
+
 /// Responses of one watch stream between two looks at what the client asks.
 pub const RESPONSES_IN_A_ROW: usize = 32;
 

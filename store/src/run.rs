@@ -18,6 +18,8 @@ use tonic::service::interceptor::InterceptedService;
 use tower::Layer;
 
 use crate::apply::{Applier, ApplyOptions};
+use crate::auth::jwt::JwtError;
+use crate::auth::{Caller, SimpleTokens, Tokens};
 use crate::backend::RocksBackend;
 use crate::config::{self, Config, Url};
 use crate::consensus::log_store::{self, LogStore};
@@ -27,8 +29,8 @@ use crate::consensus::snapshot::SnapshotRoot;
 use crate::consensus::start::{Settings, Started, Tasks};
 use crate::consensus::wal;
 use crate::consensus::{self, ConsensusHandle, InitialMembers, MemberNode};
-use crate::http::{Doors, NoGrpc, Pages, Port, Visitors};
-use crate::limits::{ADVISED_QUOTA_BYTES, MAX_PEER_MESSAGE_BYTES};
+use crate::http::{Doors, GatewayLimits, NoGrpc, Pages, Port, Visitors};
+use crate::limits::{ADVISED_QUOTA_BYTES, GRPC_OVERHEAD_BYTES, MAX_PEER_MESSAGE_BYTES};
 use crate::membership::join::{self, JoinError};
 use crate::membership::{LeaderMembers, Rules, Steward, id_file};
 use crate::metrics::Metrics;
@@ -37,6 +39,8 @@ use crate::server::auto_compaction;
 use crate::server::connect::Connector;
 use crate::server::corruption::{CorruptionChecker, Inconsistent};
 use crate::server::defragment::Defragmenter;
+use crate::server::door::Door;
+use crate::server::gate::Gate;
 use crate::server::learner::LearnerGuard;
 use crate::server::lease::LeaderLeases;
 use crate::server::lease_expiry::LeaseExpiry;
@@ -54,6 +58,8 @@ use crate::status::Identity;
 pub enum StartError {
     #[error(transparent)]
     Ports(#[from] PortError),
+    #[error("--auth-token is not usable")]
+    AuthToken(#[from] JwtError),
     #[error("TLS is not usable")]
     Tls(#[from] TlsError),
     #[error("the data directory {path} is not usable")]
@@ -180,7 +186,10 @@ impl Member {
         let mut log = open_log(&dir, (cluster_id, member_id), &metrics, databases.token())?;
         let pristine = log.is_pristine();
         let backend = Arc::new(RocksBackend::open(&dir.join("state"), Some(databases.token()))?);
-        let (applier, mvcc, hub, lessor) = Applier::open(backend, apply_options(config.election_timeout))?;
+        let (mut applier, mvcc, hub, lessor) =
+            Applier::open(backend, apply_options(config.election_timeout))?;
+        let simple_tokens = SimpleTokens::new(config.access.token_ttl);
+        applier.set_tokens(simple_tokens.clone());
         let snapshots = SnapshotRoot::open(dir.join("snap"))
             .map_err(|source| StartError::DataDir { path: dir.clone(), source })?;
 
@@ -239,6 +248,12 @@ impl Member {
         let identity = Identity { cluster_id, member_id, consensus, mvcc, quota_bytes };
         start_maintenance(maintenance, &identity, &tracker, &core);
         let rules = Rules { strict: config.strict_reconfig_check, max_learners: config.max_learners };
+        let gate = Gate {
+            identity: identity.clone(),
+            lessor: lessor.clone(),
+            tokens: Tokens::open(&config.access.tokens, simple_tokens)?,
+            trust_certificates: config.client_tls.require_client_cert,
+        };
         let shared = Shared {
             identity: identity.clone(),
             hub,
@@ -247,6 +262,8 @@ impl Member {
             snapshots: snapshots.clone(),
             quota: Quota::new(identity, u64::try_from(quota_bytes).ok()),
             defragmenter: Defragmenter::default(),
+            gate,
+            bcrypt_cost: config.access.bcrypt_cost,
             max_request_bytes: config.max_request_bytes,
             max_txn_ops: config.max_txn_ops,
             election_timeout: config.election_timeout,
@@ -297,6 +314,14 @@ impl Member {
         peers.chain(metrics).collect()
     }
 
+    /// JSON for clients, where plain HTTP is served to them.
+    fn with_gateway<G>(&self, config: &Config, doors: Doors<G>) -> Doors<G> {
+        if !config.serving.gateway {
+            return doors;
+        }
+        doors.with_gateway(GatewayLimits { max_body_bytes: json_bytes(config.max_request_bytes) })
+    }
+
     fn pages(&self, port: Port) -> Arc<Pages> {
         let (identity, metrics) = (self.shared.identity.clone(), self.metrics.clone());
         Arc::new(Pages {
@@ -333,12 +358,15 @@ impl Member {
         let guard = NeedLeader { consensus: self.consensus().clone() };
         let port = if ports.http.is_empty() { Port::Client } else { Port::Grpc };
         let observe = Observe { stats: self.rpc_stats.clone() };
-        let service = Doors::new(observe.layer(guard.layer(routes)), self.pages(port));
+        let door = Door { gate: self.shared.gate.clone() };
+        let services = observe.layer(guard.layer(door.layer(routes)));
+        let service = self.with_gateway(config, Doors::new(services.clone(), self.pages(port)));
         let clients = ports.clients.into_iter();
         let mut serving: Vec<_> = clients
             .map(|listener| tokio::spawn(listener.serve(service.clone(), self.clients.clone())))
             .collect();
-        let pages = Doors::new(NoGrpc, self.pages(Port::Client));
+        let pages = Doors::new(services, self.pages(Port::Client)).without_grpc();
+        let pages = self.with_gateway(config, pages);
         let http = ports.http.into_iter();
         serving
             .extend(http.map(|listener| tokio::spawn(listener.serve(pages.clone(), self.clients.clone()))));
@@ -369,7 +397,9 @@ impl Member {
             name: config.name.clone(),
             client_urls: config.advertise_client_urls.iter().map(ToString::to_string).collect(),
         };
-        while let Err(error) = self.consensus().propose(Op::MemberAttributes(attributes.clone())).await {
+        while let Err(error) =
+            self.consensus().propose(Caller::Server, Op::MemberAttributes(attributes.clone())).await
+        {
             tracing::info!(%error, "the member waits for its cluster");
             tokio::time::sleep(config.heartbeat_interval).await;
         }
@@ -417,6 +447,11 @@ fn open_log(
         }
         other => other.into(),
     })
+}
+
+/// Base64 makes four bytes of three; names and other fields come on top.
+fn json_bytes(max_request_bytes: usize) -> usize {
+    (max_request_bytes / 3).saturating_mul(4).saturating_add(GRPC_OVERHEAD_BYTES)
 }
 
 /// The shortest lease outlives an election: one and a half election timeouts, in whole seconds.

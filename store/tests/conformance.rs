@@ -2,7 +2,8 @@
 //!
 //! A script is commands (`> …`) and the output that follows each, in the words of `mvcc/script_syntax.rs` and of
 //! `conformance/run.rs`. All scripts run against one server; each begins with an empty key space, and revisions count
-//! from there. A header line `# stock 3.4 lacks: …` keeps a script from a server of that version.
+//! from there; those of `testdata/conformance_json` go over the JSON gateway (`conformance/json.rs`), each to a server of its
+//! own. A header line `# stock 3.4 lacks: …` keeps a script from a server of that version.
 //! `UPDATE_EXPECT=1` rewrites the outputs from the stock server, or from ours for what stock lacks.
 
 #[path = "conformance/cluster.rs"]
@@ -11,6 +12,8 @@ mod cluster;
 mod ctl;
 #[path = "conformance/ctl_more.rs"]
 mod ctl_more;
+#[path = "conformance/json.rs"]
+mod json;
 #[path = "conformance/maintenance.rs"]
 mod maintenance;
 #[path = "conformance/range_stream.rs"]
@@ -51,6 +54,31 @@ async fn the_membership_changes_alike() {
         assert!(differences.is_empty(), "{side}\n{}", differences.join("\n"));
     }
     ours.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ours_conforms_in_json() {
+    let mut failures = Vec::new();
+    for script in scripts("conformance_json") {
+        let server = Ours::start().await;
+        failures.extend(
+            check(&script, Side::Ours, async |text| json::script(&server.endpoint, text).await).await,
+        );
+        server.stop().await;
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stock_conforms_in_json() {
+    let mut failures = Vec::new();
+    for script in scripts("conformance_json") {
+        let server = Stock::start().await;
+        failures.extend(
+            check(&script, Side::Stock, async |text| json::script(&server.endpoint, text).await).await,
+        );
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 /// Both tools on stock servers, since what a server says is another test.
@@ -101,29 +129,32 @@ enum Side {
 
 async fn run_all(endpoint: &str, side: Side) -> Vec<String> {
     let mut failures = Vec::new();
-    for script in scripts() {
-        let text = std::fs::read_to_string(&script).expect("readable");
-        let lacking = text.lines().any(|line| line.starts_with("# stock 3.4 lacks:"));
-        if lacking && side == Side::Stock {
-            continue;
-        }
-        let actual = run::script(endpoint, &text).await;
-        let truth = if lacking { Side::Ours } else { Side::Stock };
-        if std::env::var_os("UPDATE_EXPECT").is_some() && side == truth {
-            std::fs::write(&script, &actual).expect("writable");
-        } else if actual != text {
-            failures.push(format!(
-                "{} on {side:?} says\n{}",
-                script.display(),
-                first_difference(&text, &actual)
-            ));
-        }
+    for script in scripts("conformance") {
+        failures.extend(check(&script, side, async |text| run::script(endpoint, text).await).await);
     }
     failures
 }
 
-fn scripts() -> Vec<PathBuf> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/conformance");
+/// Plays one script; what is wrong with it.
+async fn check(script: &Path, side: Side, play: impl AsyncFnOnce(&str) -> String) -> Option<String> {
+    let text = std::fs::read_to_string(script).expect("readable");
+    let lacking = text.lines().any(|line| line.starts_with("# stock 3.4 lacks:"));
+    if lacking && side == Side::Stock {
+        return None;
+    }
+    let actual = play(&text).await;
+    let truth = if lacking { Side::Ours } else { Side::Stock };
+    if std::env::var_os("UPDATE_EXPECT").is_some() && side == truth {
+        std::fs::write(script, &actual).expect("writable");
+        return None;
+    }
+    let difference =
+        || format!("{} on {side:?} says\n{}", script.display(), first_difference(&text, &actual));
+    (actual != text).then(difference)
+}
+
+fn scripts(folder: &str) -> Vec<PathBuf> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(folder);
     let mut scripts: Vec<PathBuf> = std::fs::read_dir(dir)
         .expect("testdata is there")
         .map(|entry| entry.expect("readable").path())

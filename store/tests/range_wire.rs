@@ -55,7 +55,7 @@ proptest! {
         let backend = Arc::new(RocksBackend::open(dir.path(), None).expect("opens"));
         let (mut applier, mvcc, ..) = Applier::open(backend, ApplyOptions::default()).expect("opens");
         for (index, (number, kind)) in ops.into_iter().enumerate() {
-            let command = Command { request_id: 1, unix_ms: 0, op: Some(op(number, kind)) };
+            let command = Command { request_id: 1, op: Some(op(number, kind)), ..Command::default() };
             let at = AppliedPosition { log_index: index as u64 + 1, log_id: vec![1].into(), membership: None };
             applier.apply(&[(at, CommandBatch { commands: vec![command] })]).expect("applies");
         }

@@ -8,9 +8,11 @@ use balsa_proto::store::command::Op;
 use bytes::Bytes;
 
 use super::command::{self, Core, Reply};
+use crate::auth::SimpleTokens;
 use crate::backend::{Backend, BackendError, Column, WriteBatch};
 use crate::error::Error;
 use crate::lease::Lessor;
+use crate::limits::DEFAULT_TOKEN_TTL;
 use crate::mvcc::codec::Kind;
 use crate::mvcc::compaction::{Job, Remover};
 use crate::mvcc::load::{self, Loaded};
@@ -109,10 +111,17 @@ impl Applier {
         let lessor = Lessor::load(&version)?;
         let remover = Remover::spawn(mvcc.clone()).map_err(OpenError::Thread)?;
         let compaction = version.compact_revision;
-        let core = Core { writer: Writer::new(version, made_unix_ms), lessor: lessor.clone(), options };
+        let tokens = SimpleTokens::new(DEFAULT_TOKEN_TTL);
+        let core =
+            Core { writer: Writer::new(version, made_unix_ms), lessor: lessor.clone(), tokens, options };
         let applier = Applier { core, mvcc: mvcc.clone(), hub: hub.clone(), remover, position, compaction };
         applier.remove_from(compact_finished, false);
         Ok((applier, mvcc, hub, lessor))
+    }
+
+    /// The tokens that this member's clients may show.
+    pub fn set_tokens(&mut self, tokens: SimpleTokens) {
+        self.core.tokens = tokens;
     }
 
     /// The log id and the membership of the last applied entry, as they were handed in.
@@ -153,7 +162,7 @@ impl Applier {
     ) -> Result<Vec<Result<Reply, Error>>, FatalError> {
         let mut replies = Vec::with_capacity(batch.commands.len());
         for command in &batch.commands {
-            replies.push(match command::apply(&mut self.core, command) {
+            replies.push(match command::apply(&mut self.core, log_index, command) {
                 Ok(reply) => Ok(reply),
                 Err(ReadError::Client(error)) => Err(error),
                 Err(ReadError::Vanished) => return Err(FatalError::Missing { log_index }),
@@ -231,6 +240,8 @@ impl Applier {
         self.position = load_position(&*backend).map_err(FatalError::Install)?;
         self.core.lessor.reload(&version).map_err(FatalError::Install)?;
         self.core.writer = Writer::new(version.clone(), made_unix_ms);
+        // What ended them in the meantime was not seen here.
+        self.core.tokens.forget_all();
         self.compaction = version.compact_revision;
         let revision = version.revision;
         self.mvcc.publish(version);

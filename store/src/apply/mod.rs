@@ -8,6 +8,7 @@
 
 pub mod alarm;
 pub mod applier;
+pub mod auth;
 pub mod capped;
 pub mod check;
 pub mod command;

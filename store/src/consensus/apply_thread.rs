@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use balsa_proto::store::command::Op;
-use balsa_proto::store::{Command, CommandBatch, MemberAdd, MemberRecord};
+use balsa_proto::store::{CommandBatch, MemberAdd, MemberRecord};
 use bytes::Bytes;
 use prost::Message;
 use tokio::sync::{mpsc, oneshot};
@@ -18,6 +18,7 @@ use super::types::{
 };
 use super::{MemberNode, codec};
 use crate::apply::{AppliedPosition, Applier};
+use crate::auth::Caller;
 
 /// Jobs that wait for the thread. Raft's worker sends one at a time.
 const QUEUE: usize = 4;
@@ -129,7 +130,7 @@ fn first_members(membership: &Membership) -> CommandBatch {
             ..Default::default()
         };
         let add = MemberAdd { member: Some(member), max_learners: 0 };
-        Command { request_id: 0, unix_ms: 0, op: Some(Op::MemberAdd(add)) }
+        Caller::Server.command(0, Op::MemberAdd(add))
     };
     CommandBatch { commands: membership.nodes().map(command).collect() }
 }

@@ -47,6 +47,7 @@ use tokio_util::sync::CancellationToken;
 use self::peers::{Client, Lane, Peers};
 use self::proposer::CommandResult;
 use crate::apply::Reply;
+use crate::auth::Caller;
 use crate::error::Error;
 use crate::metrics::Metrics;
 
@@ -61,8 +62,8 @@ pub type Answer<T> = oneshot::Receiver<T>;
 pub trait Consensus: Send + Sync + 'static {
     fn member_id(&self) -> u64;
 
-    /// Queues a command on its way into the log. Refused when too many wait.
-    fn submit(&self, op: Op) -> Result<Answer<CommandResult>, Error>;
+    /// Queues a command on its way into the log, in the name of `caller`. Refused when too many wait.
+    fn submit(&self, caller: Caller, op: Op) -> Result<Answer<CommandResult>, Error>;
 
     /// Queues a reader; the answer is the index to have applied. Refused when too many wait.
     fn submit_read(&self) -> Result<Answer<Result<u64, Error>>, Error>;
@@ -108,10 +109,10 @@ pub trait Consensus: Send + Sync + 'static {
 }
 
 impl dyn Consensus {
-    /// Through the log, and back with the reply. Bounded by the request timeout.
-    pub async fn propose(&self, op: Op) -> Result<Reply, Error> {
+    /// Through the log in the name of `caller`, and back with the reply. Bounded by the request timeout.
+    pub async fn propose(&self, caller: Caller, op: Op) -> Result<Reply, Error> {
         let terms_before = self.leadership();
-        let answer = self.submit(op)?;
+        let answer = self.submit(caller, op)?;
         let metrics = self.metrics();
         metrics.proposals_pending.inc();
         let outcome = tokio::time::timeout(self.request_timeout(), answer).await;
@@ -155,6 +156,12 @@ impl dyn Consensus {
         }
         let applied = tokio::time::timeout(applied_wait, self.wait_applied(index)).await;
         applied.unwrap_or(Err(Error::TimeoutWaitAppliedIndex))
+    }
+
+    /// Returns once this member has applied the entry `log_index` of the state, which counts from 1.
+    pub async fn wait_applied_entry(&self, log_index: u64) -> Result<(), Error> {
+        let wait = self.wait_applied(log_index.saturating_sub(1));
+        tokio::time::timeout(self.request_timeout(), wait).await.unwrap_or(Err(Error::Timeout))
     }
 
     async fn wait_applied(&self, index: u64) -> Result<(), Error> {

@@ -27,6 +27,7 @@ use super::types::{EncodedBatch, LeaderId, LogId, TypeConfig};
 use super::{
     Answer, Consensus, Leadership, MemberNode, Members, PeerView, Progress, Reconfiguration, Routes,
 };
+use crate::auth::Caller;
 use crate::error::Error;
 use crate::metrics::Metrics;
 
@@ -61,9 +62,8 @@ impl RaftConsensus {
 
     async fn append_in_term(&self, term: u64, ops: Vec<Op>) -> Result<Vec<CommandResult>, Error> {
         let unix_ms = proposer::unix_ms_now();
-        let commands =
-            ops.into_iter().map(|op| Command { request_id: self.next_request_id(), unix_ms, op: Some(op) });
-        let batch = CommandBatch { commands: commands.collect() };
+        let command = |op| Command { unix_ms, ..Caller::Server.command(self.next_request_id(), op) };
+        let batch = CommandBatch { commands: ops.into_iter().map(command).collect() };
         let leader = LeaderId { term, node_id: self.member_id() };
         let (responder, reply) = ProgressResponder::complete_only();
         let write = self.inner.raft.write(EncodedBatch { bytes: batch.encode_to_vec().into() });
@@ -103,8 +103,8 @@ impl Consensus for RaftConsensus {
         *self.inner.raft.node_id()
     }
 
-    fn submit(&self, op: Op) -> Result<Answer<CommandResult>, Error> {
-        self.enqueue(Command { request_id: self.next_request_id(), unix_ms: 0, op: Some(op) })
+    fn submit(&self, caller: Caller, op: Op) -> Result<Answer<CommandResult>, Error> {
+        self.enqueue(caller.command(self.next_request_id(), op))
     }
 
     fn submit_read(&self) -> Result<Answer<Result<u64, Error>>, Error> {

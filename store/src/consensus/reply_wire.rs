@@ -28,6 +28,7 @@ fn reply_to(reply: CommandResult) -> CommandReply {
         Ok(Reply::LeaseRevoke(reply)) => Wire::LeaseRevoke(reply),
         Ok(Reply::Members(members)) => Wire::Members(MemberRecords { members }),
         Ok(Reply::Alarm(reply)) => Wire::Alarm(reply),
+        Ok(Reply::Auth(reply)) => Wire::Auth(reply),
         Ok(Reply::Done) => Wire::Done(CommandDone {}),
     };
     CommandReply { reply: Some(reply) }
@@ -44,6 +45,7 @@ fn reply_from(reply: CommandReply) -> Option<CommandResult> {
         Wire::LeaseRevoke(reply) => Ok(Reply::LeaseRevoke(reply)),
         Wire::Members(MemberRecords { members }) => Ok(Reply::Members(members)),
         Wire::Alarm(reply) => Ok(Reply::Alarm(reply)),
+        Wire::Auth(reply) => Ok(Reply::Auth(reply)),
         Wire::Done(CommandDone {}) => Ok(Reply::Done),
     })
 }

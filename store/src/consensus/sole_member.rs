@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use balsa_proto::store::command::Op;
-use balsa_proto::store::{Command, CommandBatch, MemberRecord};
+use balsa_proto::store::{CommandBatch, MemberRecord};
 use openraft::RaftLogReader;
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use prost::Message;
@@ -16,6 +16,7 @@ use prost::Message;
 use super::MemberNode;
 use super::log_store::LogStore;
 use super::types::{EncodedBatch, Entry, LeaderId, LogId, Membership, Payload, Vote};
+use crate::auth::Caller;
 
 pub async fn append(log: &mut LogStore, member: MemberRecord) -> io::Result<()> {
     let id = member.member_id;
@@ -39,6 +40,6 @@ fn alone(member: &MemberRecord) -> io::Result<Membership> {
 }
 
 fn forget_others(member: MemberRecord) -> EncodedBatch {
-    let command = Command { request_id: 0, unix_ms: 0, op: Some(Op::SoleMember(member)) };
+    let command = Caller::Server.command(0, Op::SoleMember(member));
     EncodedBatch { bytes: CommandBatch { commands: vec![command] }.encode_to_vec().into() }
 }

@@ -4,6 +4,7 @@
 //! `testdata/stock-flags.txt`, and a test walks over it. What a member is told comes, as in etcd, from the flags and from
 //! `ETCD_*` variables, or else from `--config-file` alone.
 
+pub mod access;
 pub mod environment;
 pub mod file;
 pub mod gates;
@@ -11,6 +12,7 @@ pub mod refused;
 pub mod serving;
 pub mod tls;
 
+pub use access::AccessFlags;
 pub use refused::Refused;
 pub use serving::ServingFlags;
 pub use tls::TlsFlags;

@@ -35,6 +35,11 @@ pub struct ServingFlags {
           default_missing_value = "true", default_value_t = false, action = ArgAction::Set)]
     pub socket_reuse_port: bool,
 
+    /// Serve JSON below /v3 as well.
+    #[arg(long, env = "ETCD_ENABLE_GRPC_GATEWAY", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", default_value_t = true, action = ArgAction::Set)]
+    pub enable_grpc_gateway: bool,
+
     /// Origins whose pages may read the answers; `*` for any.
     #[arg(long, env = "ETCD_CORS", default_value = "*", value_delimiter = ',')]
     pub cors: Vec<String>,
@@ -84,6 +89,7 @@ impl ServingFlags {
             reuse_port: self.socket_reuse_port,
             cors: self.cors.clone(),
             host_whitelist: self.host_whitelist.clone(),
+            gateway: self.enable_grpc_gateway,
             extensive_metrics: self.metrics == "extensive",
             slow_request: self.warning_unary_request_duration,
             slow_apply: self.warning_apply_duration,

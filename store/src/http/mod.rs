@@ -1,4 +1,4 @@
-//! Plain HTTP beside gRPC, on each port what etcd has there. Everything else is gRPC.
+//! Plain HTTP beside gRPC, on each port what etcd has there, and JSON below `/v3` for clients. Everything else is gRPC.
 
 pub mod health;
 pub mod peer;
@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use tonic::body::Body;
 use tower::{Service, ServiceExt};
 
+use crate::gateway;
 use crate::metrics::Metrics;
 use crate::server::rpc_stats::RpcStats;
 use crate::status::{CLUSTER_VERSION, Identity, SERVER_VERSION};
@@ -30,6 +31,14 @@ const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub struct Doors<G> {
     grpc: G,
     pages: Arc<Pages>,
+    gateway: Option<GatewayLimits>,
+    speaks_grpc: bool,
+}
+
+/// Of the JSON gateway.
+#[derive(Debug, Clone, Copy)]
+pub struct GatewayLimits {
+    pub max_body_bytes: usize,
 }
 
 /// Whom a port serves decides about its pages.
@@ -52,7 +61,17 @@ pub struct Pages {
 
 impl<G> Doors<G> {
     pub fn new(grpc: G, pages: Arc<Pages>) -> Self {
-        Doors { grpc, pages }
+        Doors { grpc, pages, gateway: None, speaks_grpc: true }
+    }
+
+    /// Pages and JSON alone.
+    pub fn without_grpc(self) -> Self {
+        Doors { speaks_grpc: false, ..self }
+    }
+
+    /// Answers JSON below `/v3` as well.
+    pub fn with_gateway(self, limits: GatewayLimits) -> Self {
+        Doors { gateway: Some(limits), ..self }
     }
 }
 
@@ -71,13 +90,38 @@ where
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let is_json = self.pages.port == Port::Client && gateway::is_gateway_path(request.uri().path());
+        if let Some(limits) = self.gateway.filter(|_| is_json) {
+            let (grpc, pages) = (self.grpc.clone(), self.pages.clone());
+            return Box::pin(async move { Ok(json(grpc, &pages, limits, request).await) });
+        }
         if is_page(&request) {
             let pages = self.pages.clone();
             return Box::pin(async move { Ok(pages.answer(&request).await) });
         }
+        if !self.speaks_grpc {
+            return Box::pin(NoGrpc.oneshot(request.map(Body::new)));
+        }
         let grpc = self.grpc.clone();
         Box::pin(grpc.oneshot(request.map(Body::new)))
     }
+}
+
+/// For whom a browser may act, as with the pages.
+async fn json<G>(grpc: G, pages: &Pages, limits: GatewayLimits, request: Request<Incoming>) -> Response<Body>
+where
+    G: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send,
+    G::Future: Send,
+{
+    if let Some(refusal) = pages.visitors.refuse(&request) {
+        return refusal;
+    }
+    let (head, body) = request.into_parts();
+    let visit = Request::from_parts(head.clone(), ());
+    let request = Request::from_parts(head, body);
+    let mut answer = gateway::serve(grpc, request, limits.max_body_bytes).await;
+    pages.visitors.admit(&visit, &mut answer);
+    answer
 }
 
 /// Where only pages are served.

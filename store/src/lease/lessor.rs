@@ -135,6 +135,12 @@ impl Lessor {
         })
     }
 
+    /// The keys of a lease, in order; none if there is no such lease.
+    pub fn keys(&self, id: i64) -> Vec<Bytes> {
+        let state = self.state.lock();
+        state.leases.get(&id).map(|lease| lease.keys.iter().cloned().collect()).unwrap_or_default()
+    }
+
     /// Ids of all leases; on the leader, the one that ends first comes first.
     pub fn leases(&self) -> Vec<i64> {
         let state = self.state.lock();

@@ -14,6 +14,7 @@ use balsa_proto::store::{
 use super::identity::added_member_id;
 use super::table::MemberTable;
 use crate::apply::Reply;
+use crate::auth::Caller;
 use crate::consensus::{MemberView, PeerView};
 use crate::error::Error;
 use crate::status::Identity;
@@ -84,7 +85,7 @@ impl LeaderMembers {
         }
         self.check(&change)?;
         let (op, arrived) = self.command(change);
-        match self.identity.consensus.propose(op).await? {
+        match self.identity.consensus.propose(Caller::Server, op).await? {
             Reply::Members(members) => {
                 self.wait_for_raft(arrived).await;
                 Ok(members)

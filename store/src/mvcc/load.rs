@@ -12,6 +12,7 @@ use prost::Message;
 use super::codec::{self, Kind};
 use super::read::{corrupt, log_record};
 use super::{Alarms, Index, Live, Version};
+use crate::auth::record;
 use crate::backend::{Backend, BackendError, Column, View};
 use crate::membership::MemberTable;
 use crate::revision::Revision;
@@ -49,6 +50,7 @@ pub fn load(backend: &Arc<dyn Backend>) -> Result<Loaded, BackendError> {
             compact_revision: number(view, COMPACT_SCHEDULED)?.unwrap_or(NEVER_COMPACTED),
             members: Arc::new(load_members(view)?),
             alarms: Arc::new(Alarms::load(view)?),
+            auth: Arc::new(record::load(view)?),
         };
         let compact_finished = number(view, COMPACT_FINISHED)?.unwrap_or(NEVER_COMPACTED);
         Ok(Loaded { version, compact_finished, made_unix_ms: super::times::last(view)? })

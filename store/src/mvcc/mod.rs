@@ -39,6 +39,7 @@ pub use counts::Counts;
 pub use index::{Index, Live};
 pub use key_range::{KeyRange, prefix_end};
 
+use crate::auth::AuthState;
 use crate::backend::{Backend, BackendSize};
 use crate::error::Error;
 use crate::membership::MemberTable;
@@ -56,6 +57,8 @@ pub struct Version {
     pub compact_revision: i64,
     pub members: Arc<MemberTable>,
     pub alarms: Arc<Alarms>,
+    /// Users, roles and whether they count.
+    pub auth: Arc<AuthState>,
 }
 
 /// The read handle. Every answer is of one version; later calls see later versions, never earlier ones.
@@ -176,6 +179,11 @@ impl Mvcc {
 
     pub fn alarms(&self) -> Arc<Alarms> {
         self.shared.current.load().alarms.clone()
+    }
+
+    /// Users and roles as they are now.
+    pub fn auth(&self) -> Arc<AuthState> {
+        self.shared.current.load().auth.clone()
     }
 
     /// Returns once what `Compact(revision)` allows to remove is removed: the wait of a `physical` compaction.

@@ -187,7 +187,7 @@ impl Machine {
             log_id: Bytes::from_static(b"id"),
             membership: None,
         };
-        let command = |op| Command { request_id: 1, unix_ms: 0, op: Some(op) };
+        let command = |op| Command { request_id: 1, op: Some(op), ..Command::default() };
         let batch = CommandBatch { commands: ops.into_iter().map(command).collect() };
         let replies = self.state().0.apply(&[(position, batch)]).expect("applies");
         replies.into_iter().flatten().map(|reply| reply.map_or_else(failed, |reply| text(&reply))).collect()
@@ -223,6 +223,7 @@ fn text(reply: &Reply) -> String {
         Reply::LeaseRevoke(response) => SHOW.revoke(response),
         Reply::Members(members) => format!("{} members\n", members.len()),
         Reply::Alarm(response) => format!("alarms {:?}\n", response.alarms),
+        Reply::Auth(changed) => format!("auth rev={}\n", changed.revision),
         Reply::Done => "done\n".into(),
     }
 }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::codec::{self, Kind, Meta, Record};
 use super::read::{Pending, ReadError, Reader};
 use super::{Alarms, KeyRange, Live, Version, load};
+use crate::auth::AuthState;
 use crate::backend::{BackendError, Column, WriteBatch};
 use crate::membership::MemberTable;
 use crate::revision::Revision;
@@ -95,6 +96,14 @@ impl Writer {
 
     pub fn alarms_mut(&mut self) -> &mut Alarms {
         Arc::make_mut(&mut self.version.alarms)
+    }
+
+    pub fn auth(&self) -> &Arc<AuthState> {
+        &self.version.auth
+    }
+
+    pub fn auth_mut(&mut self) -> &mut AuthState {
+        Arc::make_mut(&mut self.version.auth)
     }
 
     pub fn put(&mut self, key: &Bytes, value: Bytes, lease: i64) {

@@ -17,6 +17,7 @@ use balsa_proto::store::command::Op;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::Caller;
 use crate::error::Error;
 use crate::limits::{AUTO_COMPACTION_LOOKS_PER_PERIOD, AUTO_COMPACTION_REVISION_INTERVAL};
 use crate::status::Identity;
@@ -114,7 +115,7 @@ pub async fn run(identity: Identity, retention: Retention, shutdown: Cancellatio
         let target = plan.look(Instant::now(), identity.mvcc.revision());
         let Some(revision) = target.filter(|_| identity.consensus.leadership().is_leader) else { continue };
         let compact = Op::Compaction(CompactionRequest { revision, physical: false });
-        match identity.consensus.propose(compact).await {
+        match identity.consensus.propose(Caller::Server, compact).await {
             Ok(_) | Err(Error::Compacted) => {
                 tracing::info!(revision, "finished auto compaction");
                 plan.done(Instant::now(), revision);

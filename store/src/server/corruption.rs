@@ -17,6 +17,7 @@ use balsa_proto::etcd::etcdserverpb::{AlarmRequest, AlarmType, HashKvRequest};
 use balsa_proto::store::command::Op;
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::Caller;
 use crate::consensus::peers::Lane;
 use crate::error::Error;
 use crate::mvcc::hash::KvHash;
@@ -155,7 +156,7 @@ impl CorruptionChecker {
         tracing::error!(member = format!("{member_id:x}"), "members disagree: the alarm CORRUPT is raised");
         let action = AlarmAction::Activate as i32;
         let raise = Op::Alarm(AlarmRequest { action, member_id, alarm: AlarmType::Corrupt as i32 });
-        if let Err(error) = self.identity.consensus.propose(raise).await {
+        if let Err(error) = self.identity.consensus.propose(Caller::Server, raise).await {
             tracing::error!(%error, "the alarm CORRUPT was not raised, the next check tries again");
         }
     }

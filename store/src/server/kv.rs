@@ -13,6 +13,8 @@ use prost::Message;
 use tonic::{Request, Response, Status};
 
 use super::Shared;
+use super::credentials::Credentials;
+use super::gate::Gate;
 use super::quota::Quota;
 use super::range_stream;
 use crate::apply::{Reply, check, txn};
@@ -20,8 +22,11 @@ use crate::error::Error;
 use crate::mvcc::Mvcc;
 use crate::status::Identity;
 
+/// Cheap to clone.
+#[derive(Clone)]
 pub struct KvService {
     identity: Identity,
+    gate: Gate,
     quota: Quota,
     max_request_bytes: usize,
     max_txn_ops: usize,
@@ -29,21 +34,22 @@ pub struct KvService {
 
 impl KvService {
     pub fn new(shared: &Shared) -> Self {
-        let Shared { identity, quota, max_request_bytes, max_txn_ops, .. } = shared;
+        let Shared { identity, gate, quota, max_request_bytes, max_txn_ops, .. } = shared;
         KvService {
             identity: identity.clone(),
+            gate: gate.clone(),
             quota: quota.clone(),
             max_request_bytes: *max_request_bytes,
             max_txn_ops: *max_txn_ops,
         }
     }
 
-    async fn propose(&self, op: Op, size_bytes: usize) -> Result<Reply, Error> {
+    async fn propose(&self, credentials: &Credentials, op: Op, size_bytes: usize) -> Result<Reply, Error> {
         if size_bytes > self.max_request_bytes {
             return Err(Error::RequestTooLarge);
         }
         self.quota.admit(&op).await?;
-        self.identity.consensus.propose(op).await
+        self.gate.propose(credentials, op).await
     }
 
     /// The reply as bytes: what the gRPC port serves (see [`super::range_door`]).
@@ -54,12 +60,13 @@ impl KvService {
         self.read_range(request, read).await.map(Response::new)
     }
 
-    /// Every range of the service passes here: checks first, then the barrier, then the read.
+    /// Every range of the service passes here: checks first, then the barrier, then the permission, then the read.
     async fn read_range<T: Send + 'static>(
         &self,
         request: Request<RangeRequest>,
         read: impl FnOnce(&Mvcc, &RangeRequest) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Status> {
+        let credentials = Credentials::of(&request);
         let request = request.into_inner();
         check::range(&request)?;
         if !request.serializable {
@@ -68,10 +75,14 @@ impl KvService {
             }
             self.identity.consensus.read_barrier().await?;
         }
+        let caller = self.gate.caller(&credentials).await?;
+        self.gate.ask(&caller, |permit| permit.range(&request))?;
         // The index counts what lives now; whatever else has a range looks at the disk for each key.
         let counts_only = request.count_only && request.revision <= 0;
         let many_keys = !request.range_end.is_empty() && !counts_only;
-        Ok(self.read(many_keys, move |mvcc| read(mvcc, &request)).await?)
+        let answer = self.read(many_keys, move |mvcc| read(mvcc, &request)).await?;
+        self.gate.unchanged(&caller)?;
+        Ok(answer)
     }
 
     /// Readers of many keys may wait for the disk for long, and do so away from the async workers.
@@ -107,6 +118,7 @@ impl Kv for KvService {
         &self,
         request: Request<RangeRequest>,
     ) -> Result<Response<Self::RangeStreamStream>, Status> {
+        let credentials = Credentials::of(&request);
         let request = request.into_inner();
         check::range(&request)?;
         range_stream::check(&request)?;
@@ -116,15 +128,18 @@ impl Kv for KvService {
             }
             self.identity.consensus.read_barrier().await?;
         }
+        let caller = self.gate.caller(&credentials).await?;
+        self.gate.ask(&caller, |permit| permit.range(&request))?;
         let chunks = range_stream::chunks(self.identity.clone(), request, self.max_request_bytes);
         Ok(Response::new(Box::pin(chunks)))
     }
 
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
+        let credentials = Credentials::of(&request);
         let request = request.into_inner();
         check::put(&request)?;
         let size_bytes = request.encoded_len();
-        match self.propose(Op::Put(request), size_bytes).await? {
+        match self.propose(&credentials, Op::Put(request), size_bytes).await? {
             Reply::Put(mut response) => {
                 self.identity.fill(&mut response.header);
                 Ok(Response::new(response))
@@ -137,10 +152,11 @@ impl Kv for KvService {
         &self,
         request: Request<DeleteRangeRequest>,
     ) -> Result<Response<DeleteRangeResponse>, Status> {
+        let credentials = Credentials::of(&request);
         let request = request.into_inner();
         check::delete_range(&request)?;
         let size_bytes = request.encoded_len();
-        match self.propose(Op::DeleteRange(request), size_bytes).await? {
+        match self.propose(&credentials, Op::DeleteRange(request), size_bytes).await? {
             Reply::DeleteRange(mut response) => {
                 self.identity.fill(&mut response.header);
                 Ok(Response::new(response))
@@ -150,16 +166,21 @@ impl Kv for KvService {
     }
 
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
+        let credentials = Credentials::of(&request);
         let request = request.into_inner();
         check::txn(&request, self.max_txn_ops)?;
         let mut response = if txn::is_read_only(&request) {
             if !all_serializable(&request) {
                 self.identity.consensus.read_barrier().await?;
             }
-            self.read(true, move |mvcc| mvcc.txn_read_only(&request)).await?
+            let caller = self.gate.caller(&credentials).await?;
+            self.gate.ask(&caller, |permit| permit.txn(&request, &self.gate.lessor))?;
+            let response = self.read(true, move |mvcc| mvcc.txn_read_only(&request)).await?;
+            self.gate.unchanged(&caller)?;
+            response
         } else {
             let size_bytes = request.encoded_len();
-            match self.propose(Op::Txn(request), size_bytes).await? {
+            match self.propose(&credentials, Op::Txn(request), size_bytes).await? {
                 Reply::Txn(response) => response,
                 other => mismatch(other),
             }
@@ -172,9 +193,10 @@ impl Kv for KvService {
         &self,
         request: Request<CompactionRequest>,
     ) -> Result<Response<CompactionResponse>, Status> {
+        let credentials = Credentials::of(&request);
         let request = request.into_inner();
         let (physical, revision) = (request.physical, request.revision);
-        match self.propose(Op::Compaction(request), 0).await? {
+        match self.propose(&credentials, Op::Compaction(request), 0).await? {
             Reply::Compaction(mut response) => {
                 if physical {
                     self.identity.mvcc.compaction_removed(revision).await;

@@ -13,6 +13,7 @@ use balsa_proto::etcd::etcdserverpb::{
     LeaseTimeToLiveResponse,
 };
 use balsa_proto::store::command::Op;
+use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
@@ -20,9 +21,12 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::credentials::Credentials;
+use super::gate::Gate;
 use super::quota::Quota;
 use super::{Shared, need_leader};
 use crate::apply::Reply;
+use crate::auth::Permit;
 use crate::error::Error;
 use crate::lease::Lessor;
 use crate::limits::{LEASE_APPLIED_WAIT, MAX_LEASE_TTL_SECONDS, STREAM_BUFFER};
@@ -69,6 +73,7 @@ impl LeaderLeases {
 #[derive(Clone)]
 pub struct LeaseService {
     identity: Identity,
+    gate: Gate,
     quota: Quota,
     leases: LeaderLeases,
     election_timeout: Duration,
@@ -77,8 +82,18 @@ pub struct LeaseService {
 
 impl LeaseService {
     pub fn new(shared: &Shared) -> Self {
-        let Shared { identity, quota, leases, election_timeout, shutdown, .. } = shared.clone();
-        LeaseService { identity, quota, leases, election_timeout, shutdown }
+        let Shared { identity, gate, quota, leases, election_timeout, shutdown, .. } = shared.clone();
+        LeaseService { identity, gate, quota, leases, election_timeout, shutdown }
+    }
+
+    /// Renewing somebody's lease keeps keys alive, so that it needs what writing them does.
+    async fn admit_renewal(&self, credentials: &Credentials, id: i64) -> Result<(), Error> {
+        let lessor = &self.leases.lessor;
+        let caller = self.gate.admit(credentials, |permit| {
+            permit.user()?;
+            permit.lease_write(id, lessor)
+        });
+        caller.await.map(|_| ())
     }
 
     /// Tries until the request timeout: asking twice renews twice, which does no harm.
@@ -146,16 +161,20 @@ impl LeaseService {
     /// Renews what the client asks for, in order, until it goes away or `lost` resolves.
     async fn serve_keep_alive(
         self,
+        credentials: Credentials,
         mut requests: Streaming<LeaseKeepAliveRequest>,
         responses: mpsc::Sender<Result<LeaseKeepAliveResponse, Status>>,
         lost: impl Future<Output = ()>,
     ) {
         let serve = async {
             while let Ok(Some(LeaseKeepAliveRequest { id })) = requests.try_next().await {
-                let response = self.renew(id).await.map(|mut response| {
-                    self.identity.fill(&mut response.header);
-                    response
-                });
+                let response = match self.admit_renewal(&credentials, id).await {
+                    Ok(()) => self.renew(id).await.map(|mut response| {
+                        self.identity.fill(&mut response.header);
+                        response
+                    }),
+                    Err(refused) => Err(refused),
+                };
                 let broken = response.is_err();
                 if responses.send(response.map_err(Status::from)).await.is_err() || broken {
                     return;
@@ -178,6 +197,7 @@ impl Lease for LeaseService {
         &self,
         request: Request<LeaseGrantRequest>,
     ) -> Result<Response<LeaseGrantResponse>, Status> {
+        let credentials = Credentials::of(&request);
         let mut request = request.into_inner();
         if request.ttl > MAX_LEASE_TTL_SECONDS {
             return Err(Error::LeaseTtlTooLarge.into());
@@ -187,7 +207,7 @@ impl Lease for LeaseService {
         }
         let grant = Op::LeaseGrant(request);
         self.quota.admit(&grant).await?;
-        match self.identity.consensus.propose(grant).await? {
+        match self.gate.propose(&credentials, grant).await? {
             Reply::LeaseGrant(mut response) => {
                 self.identity.fill(&mut response.header);
                 Ok(Response::new(response))
@@ -200,7 +220,8 @@ impl Lease for LeaseService {
         &self,
         request: Request<LeaseRevokeRequest>,
     ) -> Result<Response<LeaseRevokeResponse>, Status> {
-        match self.identity.consensus.propose(Op::LeaseRevoke(request.into_inner())).await? {
+        let credentials = Credentials::of(&request);
+        match self.gate.propose(&credentials, Op::LeaseRevoke(request.into_inner())).await? {
             Reply::LeaseRevoke(mut response) => {
                 self.identity.fill(&mut response.header);
                 Ok(Response::new(response))
@@ -216,10 +237,10 @@ impl Lease for LeaseService {
         let wanted = need_leader::wants_leader(request.metadata().as_ref());
         let lost = need_leader::lost(wanted, self.identity.consensus.clone(), self.election_timeout);
         let (responses, stream) = mpsc::channel(STREAM_BUFFER);
-        let service = self.clone();
+        let (service, credentials) = (self.clone(), Credentials::of(&request));
         tokio::spawn(async move {
             let lost = pin!(lost);
-            service.serve_keep_alive(request.into_inner(), responses, lost).await;
+            service.serve_keep_alive(credentials, request.into_inner(), responses, lost).await;
         });
         Ok(Response::new(ReceiverStream::new(stream).boxed()))
     }
@@ -228,17 +249,33 @@ impl Lease for LeaseService {
         &self,
         request: Request<LeaseTimeToLiveRequest>,
     ) -> Result<Response<LeaseTimeToLiveResponse>, Status> {
+        let credentials = Credentials::of(&request);
+        self.gate.admit(&credentials, |permit| permit.user()).await?;
         let mut response = self.time_to_live(request.into_inner()).await?;
+        // The keys in the answer are those to ask about: the leader may know of more than this member does.
+        let readable = |permit: Permit<'_>| {
+            permit
+                .root()
+                .or_else(|_| response.keys.iter().try_for_each(|key| permit.read(key, &Bytes::new())))
+        };
+        self.gate.admit(&credentials, readable).await?;
         self.identity.fill(&mut response.header);
         Ok(Response::new(response))
     }
 
     async fn lease_leases(
         &self,
-        _: Request<LeaseLeasesRequest>,
+        request: Request<LeaseLeasesRequest>,
     ) -> Result<Response<LeaseLeasesResponse>, Status> {
         self.identity.consensus.read_barrier().await?;
-        let leases = self.leases.lessor.leases().into_iter().map(|id| LeaseStatus { id }).collect();
+        let lessor = &self.leases.lessor;
+        let ids = lessor.leases();
+        let readable = |permit: Permit<'_>| {
+            permit.user()?;
+            ids.iter().try_for_each(|id| permit.lease_read(*id, lessor))
+        };
+        self.gate.admit(&Credentials::of(&request), readable).await?;
+        let leases = ids.into_iter().map(|id| LeaseStatus { id }).collect();
         Ok(Response::new(LeaseLeasesResponse { header: Some(self.identity.header()), leases }))
     }
 }

@@ -17,9 +17,10 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
-use tower::Service;
+use tower::{Service, ServiceExt};
 
 use super::authority::AuthorityFilter;
+use super::credentials::{self, CommonName};
 use crate::config::Serving;
 use crate::config::Url;
 use crate::limits::{CONNECTION_WINDOW_BYTES, DRAIN_TIMEOUT, STREAM_WINDOW_BYTES, TLS_HANDSHAKE_TIMEOUT};
@@ -74,8 +75,11 @@ impl Listener {
             let (http, service, watcher) = (http.clone(), service.clone(), graceful.watcher());
             let (acceptor, cut) = (acceptor.clone(), cut.clone());
             tokio::spawn(async move {
-                let Some(stream) = prepare(stream, acceptor).await else { return };
-                let service = TowerToHyperService::new(service);
+                let Some((stream, name)) = prepare(stream, acceptor).await else { return };
+                let service = TowerToHyperService::new(service.map_request(move |mut request| {
+                    credentials::remember(Request::extensions_mut(&mut request), name.as_ref());
+                    request
+                }));
                 let connection =
                     http.serve_connection_with_upgrades(TokioIo::new(AuthorityFilter::new(stream)), service);
                 tokio::select! {
@@ -98,13 +102,21 @@ impl Listener {
 pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 
-async fn prepare(stream: TcpStream, acceptor: Option<TlsAcceptor>) -> Option<Box<dyn Duplex>> {
+/// With the name in the client's certificate, if it showed one.
+async fn prepare(
+    stream: TcpStream,
+    acceptor: Option<TlsAcceptor>,
+) -> Option<(Box<dyn Duplex>, Option<CommonName>)> {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection keeps Nagle's delay");
     }
-    let Some(acceptor) = acceptor else { return Some(Box::new(stream)) };
+    let Some(acceptor) = acceptor else { return Some((Box::new(stream), None)) };
     match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => Some(Box::new(stream)),
+        Ok(Ok(stream)) => {
+            let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+            let name = chain.first().and_then(|certificate| CommonName::of_certificate(certificate));
+            Some((Box::new(stream), name))
+        }
         Ok(Err(error)) => {
             tracing::debug!(%error, "a TLS handshake failed");
             None

@@ -13,7 +13,9 @@ use futures::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
+use super::credentials::Credentials;
 use super::defragment::Defragmenter;
+use super::gate::Gate;
 use super::{Shared, hash, snapshot};
 use crate::apply::Reply;
 use crate::consensus::snapshot::SnapshotRoot;
@@ -22,6 +24,7 @@ use crate::status::Identity;
 
 pub struct MaintenanceService {
     identity: Identity,
+    gate: Gate,
     snapshots: SnapshotRoot,
     defragmenter: Defragmenter,
     shutdown: CancellationToken,
@@ -29,9 +32,10 @@ pub struct MaintenanceService {
 
 impl MaintenanceService {
     pub fn new(shared: &Shared) -> Self {
-        let Shared { identity, snapshots, defragmenter, shutdown, .. } = shared;
+        let Shared { identity, gate, snapshots, defragmenter, shutdown, .. } = shared;
         MaintenanceService {
             identity: identity.clone(),
+            gate: gate.clone(),
             snapshots: snapshots.clone(),
             defragmenter: defragmenter.clone(),
             shutdown: shutdown.clone(),
@@ -54,6 +58,7 @@ impl Maintenance for MaintenanceService {
     }
 
     async fn alarm(&self, request: Request<AlarmRequest>) -> Result<Response<AlarmResponse>, Status> {
+        let credentials = Credentials::of(&request);
         let request = request.into_inner();
         let Identity { consensus, mvcc, .. } = &self.identity;
         if request.action() == AlarmAction::Get {
@@ -61,7 +66,7 @@ impl Maintenance for MaintenanceService {
             let alarms = mvcc.alarms().of(request.alarm());
             return Ok(Response::new(AlarmResponse { header: Some(self.identity.header()), alarms }));
         }
-        match consensus.propose(Op::Alarm(request)).await? {
+        match self.gate.propose(&credentials, Op::Alarm(request)).await? {
             Reply::Alarm(mut response) => {
                 self.identity.fill(&mut response.header);
                 Ok(Response::new(response))

@@ -6,14 +6,20 @@ pub mod auto_compaction;
 pub mod cluster;
 pub mod connect;
 pub mod corruption;
+pub mod credentials;
 pub mod defragment;
+pub mod door;
+pub mod election;
+pub mod gate;
 pub mod hash;
+pub mod health;
 pub mod history;
 pub mod kv;
 pub mod learner;
 pub mod lease;
 pub mod lease_expiry;
 pub mod listen;
+pub mod lock;
 pub mod maintenance;
 pub mod need_leader;
 pub mod observe;
@@ -24,6 +30,7 @@ pub mod range_stream;
 pub mod rpc_stats;
 pub mod snapshot;
 pub mod tls;
+pub mod turns;
 pub mod watch;
 
 use balsa_proto::etcd::etcdserverpb::auth_server::AuthServer;
@@ -32,6 +39,9 @@ use balsa_proto::etcd::etcdserverpb::kv_server::KvServer;
 use balsa_proto::etcd::etcdserverpb::lease_server::LeaseServer;
 use balsa_proto::etcd::etcdserverpb::maintenance_server::MaintenanceServer;
 use balsa_proto::etcd::etcdserverpb::watch_server::WatchServer;
+use balsa_proto::etcd::v3electionpb::election_server::ElectionServer;
+use balsa_proto::etcd::v3lockpb::lock_server::LockServer;
+use balsa_proto::health::health_server::HealthServer;
 use balsa_proto::store::history_server::HistoryServer;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +65,8 @@ pub struct Shared {
     pub snapshots: SnapshotRoot,
     pub quota: quota::Quota,
     pub defragmenter: defragment::Defragmenter,
+    pub gate: gate::Gate,
+    pub bcrypt_cost: u32,
     pub max_request_bytes: usize,
     pub max_txn_ops: usize,
     pub election_timeout: Duration,
@@ -76,6 +88,9 @@ pub fn routes(shared: &Shared) -> Routes {
     let maintenance = MaintenanceServer::new(maintenance::MaintenanceService::new(shared));
     let history = HistoryServer::new(history::HistoryService::new(shared));
     let auth = AuthServer::new(auth::AuthService::new(shared));
+    let lock = LockServer::new(lock::LockService::new(shared));
+    let election = ElectionServer::new(election::ElectionService::new(shared));
+    let health = HealthServer::new(health::HealthService::new(shared));
     Routes::new(ranges.before(kv.max_decoding_message_size(recv_bytes).max_encoding_message_size(send_bytes)))
         .add_service(watch.max_decoding_message_size(recv_bytes).max_encoding_message_size(send_bytes))
         .add_service(lease.max_encoding_message_size(send_bytes))
@@ -83,4 +98,7 @@ pub fn routes(shared: &Shared) -> Routes {
         .add_service(maintenance)
         .add_service(auth)
         .add_service(history)
+        .add_service(lock)
+        .add_service(election)
+        .add_service(health)
 }

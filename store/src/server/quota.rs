@@ -14,6 +14,7 @@ use balsa_proto::store::command::Op;
 use parking_lot::Mutex;
 
 use crate::apply::capped;
+use crate::auth::Caller;
 use crate::error::Error;
 use crate::limits::QUOTA_MEASURE_INTERVAL;
 use crate::status::Identity;
@@ -78,7 +79,7 @@ impl Quota {
         }
         let action = AlarmAction::Activate as i32;
         let raise = Op::Alarm(AlarmRequest { action, member_id: *member_id, alarm });
-        match consensus.propose(raise).await {
+        match consensus.propose(Caller::Server, raise).await {
             Ok(_) => tracing::warn!("the store is full: the alarm NOSPACE is raised, writes are refused"),
             // The command is refused either way, and the next one tries again.
             Err(error) => tracing::warn!(%error, "the store is full, but the alarm NOSPACE was not raised"),

@@ -3,8 +3,10 @@
 //! The connection drives each client stream: it takes requests and hands out responses; when the client does not read, the
 //! stream is not polled, and its watchers fall behind in the hub without anybody else noticing.
 
+use balsa_proto::etcd::etcdserverpb::watch_request::RequestUnion;
 use balsa_proto::etcd::etcdserverpb::watch_server::Watch;
 use balsa_proto::etcd::etcdserverpb::{WatchRequest, WatchResponse};
+use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -12,7 +14,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::credentials::Credentials;
+use super::gate::Gate;
 use super::{Shared, need_leader};
+use crate::auth::Permit;
 use crate::error::Error;
 use crate::limits::{GRPC_OVERHEAD_BYTES, RESPONSES_IN_A_ROW};
 use crate::status::Identity;
@@ -20,6 +25,7 @@ use crate::watch::{StreamOptions, WatchHub, WatchStream};
 
 pub struct WatchService {
     identity: Identity,
+    gate: Gate,
     hub: WatchHub,
     max_request_bytes: usize,
     election_timeout: Duration,
@@ -29,9 +35,10 @@ pub struct WatchService {
 
 impl WatchService {
     pub fn new(shared: &Shared) -> Self {
-        let Shared { identity, hub, max_request_bytes, election_timeout, shutdown, .. } = shared.clone();
+        let Shared { identity, gate, hub, max_request_bytes, election_timeout, shutdown, .. } =
+            shared.clone();
         let progress_interval = shared.watch_progress_interval;
-        WatchService { identity, hub, max_request_bytes, election_timeout, progress_interval, shutdown }
+        WatchService { identity, gate, hub, max_request_bytes, election_timeout, progress_interval, shutdown }
     }
 }
 
@@ -51,6 +58,8 @@ impl Watch for WatchService {
         };
         let client = Client {
             identity: self.identity.clone(),
+            gate: self.gate.clone(),
+            credentials: Credentials::of(&request),
             requests: Some(request.into_inner()),
             watchers: self.hub.stream(options),
             lost: Box::pin(lost),
@@ -65,6 +74,8 @@ impl Watch for WatchService {
 /// The two directions of one client's stream. Polled by the connection itself: a response passes no channel.
 struct Client {
     identity: Identity,
+    gate: Gate,
+    credentials: Credentials,
     /// `None` once the client has said all it wants to say; it may go on listening.
     requests: Option<Streaming<WatchRequest>>,
     watchers: WatchStream,
@@ -89,7 +100,10 @@ impl Client {
     async fn next(mut self) -> Option<(Result<WatchResponse, Status>, Self)> {
         while !self.ended {
             match self.turn().await {
-                Turn::Request(request) => self.watchers.handle(request),
+                Turn::Request(request) => match admit(&self.gate, &self.credentials, &request).await {
+                    Ok(()) => self.watchers.handle(request),
+                    Err(refused) => self.watchers.refuse(&go_text(refused)),
+                },
                 Turn::NoMoreRequests => self.requests = None,
                 Turn::Response(response) => return Some((Ok(self.complete(response)), self)),
                 Turn::End(error) => {
@@ -126,6 +140,23 @@ impl Client {
         response.header = Some(header);
         response
     }
+}
+
+/// An error as a Go server's status prints itself: stock puts that into the reason.
+fn go_text(error: Error) -> String {
+    format!("rpc error: code = {:?} desc = {}", error.code(), error.text())
+}
+
+/// Asked on the range as the client gave it: what it means is decided once (GHSA-xg4h-6gfc-h4m8).
+async fn admit(gate: &Gate, credentials: &Credentials, request: &WatchRequest) -> Result<(), Error> {
+    let Some(RequestUnion::CreateRequest(create)) = &request.request_union else { return Ok(()) };
+    // A start below zero has its own answer.
+    if gate.is_open() || create.start_revision < 0 {
+        return Ok(());
+    }
+    let key = if create.key.is_empty() { Bytes::from_static(b"\0") } else { create.key.clone() };
+    let readable = |permit: Permit<'_>| permit.read(&key, &create.range_end);
+    gate.admit(credentials, readable).await.map(|_| ())
 }
 
 /// A broken request side is the end of the requests: the response side tells whether the client is gone.

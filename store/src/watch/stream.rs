@@ -151,10 +151,7 @@ impl WatchStream {
         let revision = self.hub.revision();
         let range = watched_range(request.key, request.range_end);
         if let Some(reason) = self.refusal(request.watch_id, &range, request.start_revision) {
-            let mut refused =
-                WatchResponse { created: true, canceled: true, ..response(revision, NO_WATCH_ID) };
-            refused.cancel_reason = reason.into();
-            return self.ready.push_back(Ready::Response(refused));
+            return self.refuse(reason);
         }
         let id = if request.watch_id == 0 { self.free_id() } else { request.watch_id };
         let created = WatchResponse { created: true, ..response(revision, id) };
@@ -180,6 +177,14 @@ impl WatchStream {
         self.ids.insert(id, token);
         self.watchers.insert(token, entry);
         self.join(token, if request.start_revision == 0 { revision + 1 } else { request.start_revision });
+    }
+
+    /// Answers a request for a watcher with the reason why there is none.
+    pub fn refuse(&mut self, reason: &str) {
+        let revision = self.hub.revision();
+        let mut refused = WatchResponse { created: true, canceled: true, ..response(revision, NO_WATCH_ID) };
+        refused.cancel_reason = reason.into();
+        self.ready.push_back(Ready::Response(refused));
     }
 
     fn refusal(&self, id: i64, range: &KeyRange, start_revision: i64) -> Option<&'static str> {

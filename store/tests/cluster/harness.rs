@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use balsa_proto::etcd::etcdserverpb::auth_client::AuthClient;
 use balsa_proto::etcd::etcdserverpb::cluster_client::ClusterClient;
 use balsa_proto::etcd::etcdserverpb::kv_client::KvClient;
 use balsa_proto::etcd::etcdserverpb::lease_client::LeaseClient;
@@ -14,7 +15,7 @@ use balsa_proto::etcd::etcdserverpb::watch_client::WatchClient;
 use balsa_proto::etcd::etcdserverpb::{PutRequest, RangeRequest, StatusRequest};
 use balsa_store::Config;
 use balsa_store::backend::{Backend, Column, RocksBackend, View, WriteBatch};
-use balsa_store::config::Url;
+use balsa_store::config::{Access, Url};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -127,6 +128,7 @@ impl Cluster {
                 initial_advertise_peer_urls: peers[name].clone(),
                 initial_cluster: peers.clone(),
                 initial_cluster_token: "test".into(),
+                access: Access { bcrypt_cost: 4, ..Access::default() },
                 ..Config::default()
             };
             adjust(&mut config);
@@ -282,6 +284,10 @@ impl Cluster {
 
     pub fn maintenance(&self, member: usize) -> MaintenanceClient<Channel> {
         MaintenanceClient::new(self.members[member].channel.clone())
+    }
+
+    pub fn auth(&self, member: usize) -> AuthClient<Channel> {
+        AuthClient::new(self.members[member].channel.clone())
     }
 
     pub fn members(&self, member: usize) -> ClusterClient<Channel> {
