@@ -17,6 +17,7 @@ pub mod config;
 pub mod consensus;
 pub mod ctl;
 pub mod error;
+pub mod failpoint;
 pub mod flags;
 pub mod gateway;
 pub mod http;

@@ -11,6 +11,7 @@ use super::command::{self, Core, Reply};
 use crate::auth::SimpleTokens;
 use crate::backend::{Backend, BackendError, Column, WriteBatch};
 use crate::error::Error;
+use crate::failpoint::{self, Point};
 use crate::lease::Lessor;
 use crate::limits::DEFAULT_TOKEN_TTL;
 use crate::mvcc::codec::Kind;
@@ -181,11 +182,13 @@ impl Applier {
     fn commit(&mut self, changes: Vec<Vec<Changed>>) -> Result<(), FatalError> {
         let position = &self.position;
         let log_index = position.log_index;
+        failpoint::pass(Point::ApplyBeforeWrite);
         let version = self
             .core
             .writer
             .commit(|batch| put_position(batch, position))
             .map_err(|source| FatalError::Commit { log_index, source })?;
+        failpoint::pass(Point::ApplyAfterWrite);
         let compact_revision = version.compact_revision;
         self.mvcc.publish(version);
         self.count(&changes);
@@ -223,12 +226,17 @@ impl Applier {
 
     /// Makes all that was applied survive a power cut; to be called before the raft log is purged.
     pub fn sync(&self) -> Result<(), FatalError> {
-        self.mvcc.version().backend.sync().map_err(FatalError::Sync)
+        failpoint::pass(Point::StateBeforeSync);
+        self.mvcc.version().backend.sync().map_err(FatalError::Sync)?;
+        failpoint::pass(Point::StateAfterSync);
+        Ok(())
     }
 
     /// Writes the applied state into `dir`, which must not exist yet. Plain files, no folders.
     pub fn checkpoint(&self, dir: &Path) -> Result<(), FatalError> {
-        self.mvcc.version().backend.checkpoint(dir).map_err(FatalError::Checkpoint)
+        self.mvcc.version().backend.checkpoint(dir).map_err(FatalError::Checkpoint)?;
+        failpoint::pass(Point::CheckpointAfterMake);
+        Ok(())
     }
 
     /// Replaces the whole state by a checkpoint of another member (the files move). Watchers go to catch-up from where they

@@ -21,6 +21,7 @@ use rocksdb::{
 use super::{Backend, BackendError, BackendSize, Change, Column, Cursor, View, WriteBatch};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use crate::failpoint::{self, Point};
 use crate::mvcc::limits;
 
 /// Names the generation in force.
@@ -131,9 +132,12 @@ impl Backend for RocksBackend {
         if target.exists() {
             std::fs::remove_dir_all(&target).map_err(failed)?;
         }
+        failpoint::pass(Point::InstallBeforeMove);
         std::fs::rename(dir, &target).map_err(failed)?;
         let db = open_db(&target, false)?;
+        failpoint::pass(Point::InstallBeforePointer);
         write_pointer(&self.root, generation).map_err(failed)?;
+        failpoint::pass(Point::InstallAfterPointer);
         Ok(Arc::new(RocksBackend { db, root: self.root.clone(), generation, open: self.open.clone() }))
     }
 

@@ -26,6 +26,7 @@ use super::types::{Entry, LogId, Payload, TypeConfig, Vote};
 use super::wal::index::Located;
 use super::wal::record::Records;
 use super::wal::{self, Index, Opened};
+use crate::failpoint::{self, Point};
 use crate::limits::{LOG_WRITER_QUEUE, MAX_APPEND_BYTES};
 
 #[derive(Debug, thiserror::Error)]
@@ -174,6 +175,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     async fn purge(&mut self, upto: LogId) -> io::Result<()> {
         self.submit_and_wait(|done| Job::Purge { upto, done }).await?;
+        failpoint::pass(Point::LogAfterPurge);
         *self.shared.purged.write() = Some(upto);
         self.shared.cache.write().purge(upto.index);
         Ok(())

@@ -24,6 +24,7 @@ use super::limits::{COMPACTION_PAUSE, COMPACTION_STEP_RECORDS};
 use super::load::COMPACT_FINISHED;
 use super::read::{corrupt, log_record};
 use crate::backend::{Backend, BackendError, Column, View, WriteBatch};
+use crate::failpoint::{self, Point};
 use crate::revision::Revision;
 
 /// One removal under way.
@@ -196,12 +197,15 @@ fn keep_hash(mvcc: &Mvcc, job: &Job) {
 fn remove(job: &Job, stop: &AtomicBool) -> Result<bool, BackendError> {
     let started = Instant::now();
     let mut compaction = Compaction::new(job.finished, job.target);
+    failpoint::pass(Point::CompactionBeforeFirstStep);
     while !compaction.step(&*job.backend)? {
+        failpoint::pass(Point::CompactionAfterStep);
         if stop.load(Ordering::Relaxed) {
             return Ok(false);
         }
         std::thread::sleep(pause(started.elapsed()));
     }
+    failpoint::pass(Point::CompactionAfterLastStep);
     tracing::info!(revision = job.target, took = ?started.elapsed(), "finished scheduled compaction");
     Ok(true)
 }

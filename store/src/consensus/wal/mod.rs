@@ -37,6 +37,7 @@ pub use self::index::{Index, Place};
 pub use self::open::{OpenError, Opened, open};
 use self::record::{Effect, Head, Meta, Records};
 use self::segment::{Segment, Spares};
+use crate::failpoint::{self, Point};
 
 /// The write side. Owned by one thread.
 #[derive(Debug)]
@@ -72,9 +73,11 @@ impl Wal {
             self.rotate(records.frame_bytes())?;
         }
         let (frame, effects) = records.seal(self.segment.number(), self.next_frame);
+        failpoint::pass(Point::LogBeforeSync);
         let started = Instant::now();
         let at = self.segment.append(&frame)?;
         self.fsync_seconds.observe(started.elapsed().as_secs_f64());
+        failpoint::pass(Point::LogAfterSync);
         self.next_frame += 1;
         let purges = effects.iter().any(|effect| matches!(effect, Effect::Purge(_)));
         {

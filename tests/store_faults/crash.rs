@@ -1,0 +1,133 @@
+//! A store member ends at every step between append, sync, apply, purge, compaction and snapshot; nothing acknowledged is
+//! lost, nothing happens twice, and no revision is skipped or given again.
+//!
+//! Each row arms one point of `store/src/failpoint.rs`; etcd's bugs 13766, 17507, 17780, 16693, 18799 and 20271 are of
+//! this kind.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use balsa_chaos_tests::lab::eventually;
+use balsa_store::failpoint::Point;
+
+use crate::load::{self, Acknowledged, Load};
+use crate::members::Members;
+
+/// Point, and the pass through it that ends the process: some work is done by then.
+const ALONE: [(Point, u64); 10] = [
+    (Point::LogBeforeSync, 40),
+    (Point::LogAfterSync, 40),
+    (Point::ApplyBeforeWrite, 40),
+    (Point::ApplyAfterWrite, 40),
+    (Point::StateBeforeSync, 2),
+    (Point::StateAfterSync, 2),
+    (Point::LogAfterPurge, 2),
+    (Point::CompactionBeforeFirstStep, 2),
+    (Point::CompactionAfterStep, 1),
+    (Point::CompactionAfterLastStep, 2),
+];
+
+/// On the member that catches up.
+const RECEIVING: [Point; 3] =
+    [Point::InstallBeforeMove, Point::InstallBeforePointer, Point::InstallAfterPointer];
+
+const DEATH: Duration = Duration::from_secs(30);
+const CATCH_UP: Duration = Duration::from_secs(30);
+
+#[test]
+fn a_lone_member_that_ends_anywhere_loses_nothing() {
+    let failures = rows(&ALONE, |(point, number)| alone(*point, *number));
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+#[test]
+fn a_member_that_ends_while_it_catches_up_catches_up() {
+    let failures = rows(&RECEIVING, |point| receiving(*point));
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+#[test]
+fn a_leader_that_ends_while_it_sends_a_snapshot_loses_nothing() {
+    sending().expect("the row holds");
+}
+
+fn rows<T: std::fmt::Debug>(rows: &[T], run: impl Fn(&T) -> Result<()>) -> Vec<String> {
+    let failed = |row: &T| run(row).err().map(|error| format!("{row:?}: {error:#}"));
+    rows.iter().filter_map(failed).collect()
+}
+
+fn alone(point: Point, number: u64) -> Result<()> {
+    let mut members = Members::new(1)?;
+    members.start(0, Some((point, number)))?;
+    let load = Load::start(members.endpoint(0));
+    members.wait_for_death(0, point, DEATH)?;
+    let acknowledged = load.stop();
+    members.start(0, None)?;
+    judge(&members, 0, &acknowledged)
+}
+
+fn receiving(point: Point) -> Result<()> {
+    let mut members = Members::new(3)?;
+    for member in 0..3 {
+        members.spawn(member, None)?;
+    }
+    for member in 0..3 {
+        members.wait_until_serving(member)?;
+    }
+    members.kill(2)?;
+    let load = Load::start(members.endpoint(0));
+    let enough = || load.acknowledged() > 600;
+    eventually("the log is purged beyond the member", DEATH, || {
+        enough().then_some(()).context("too few writes yet")
+    })?;
+    members.spawn(2, Some((point, 1)))?;
+    members.wait_for_death(2, point, DEATH)?;
+    let acknowledged = load.stop();
+    members.start(2, None)?;
+    caught_up(&members, 2, &acknowledged)?;
+    judge(&members, 0, &acknowledged)
+}
+
+fn sending() -> Result<()> {
+    let mut members = Members::new(3)?;
+    for member in 0..3 {
+        members.spawn(member, Some((Point::CheckpointAfterMake, 1)))?;
+    }
+    for member in 0..3 {
+        members.wait_until_serving(member)?;
+    }
+    let behind = members.follower()?;
+    members.kill(behind)?;
+    let others: Vec<usize> = (0..3).filter(|member| *member != behind).collect();
+    let load = Load::start(members.endpoint(others[0]));
+    eventually("the log is purged beyond the member", DEATH, || {
+        (load.acknowledged() > 600).then_some(()).context("too few writes yet")
+    })?;
+    members.spawn(behind, None)?;
+    let dead = members.wait_for_any_death(&others, Point::CheckpointAfterMake, DEATH)?;
+    let acknowledged = load.stop();
+    members.spawn(dead, None)?;
+    for member in 0..3 {
+        caught_up(&members, member, &acknowledged)?;
+    }
+    judge(&members, dead, &acknowledged)
+}
+
+/// The member's own state, without asking the others, holds what was acknowledged.
+fn caught_up(members: &Members, member: usize, acknowledged: &Acknowledged) -> Result<()> {
+    eventually("the member has everything", CATCH_UP, || {
+        let found = load::read_all(&members.endpoint(member), true)?;
+        acknowledged.check(&found)
+    })
+}
+
+fn judge(members: &Members, member: usize, acknowledged: &Acknowledged) -> Result<()> {
+    ensure!(acknowledged.revision > 0, "nothing was acknowledged before the end: the row tests nothing");
+    let endpoint = members.endpoint(member);
+    let found = load::read_all(&endpoint, false)?;
+    acknowledged.check(&found)?;
+    load::check_history(&endpoint, found.revision)?;
+    let next = load::put(&endpoint, "after", "1")?;
+    ensure!(next > acknowledged.revision, "revision {next} was given before: {}", acknowledged.revision);
+    Ok(())
+}
