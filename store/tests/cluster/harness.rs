@@ -16,6 +16,7 @@ use balsa_proto::etcd::etcdserverpb::{PutRequest, RangeRequest, StatusRequest};
 use balsa_store::Config;
 use balsa_store::backend::{Backend, Column, RocksBackend, View, WriteBatch};
 use balsa_store::config::{Access, Url};
+use link::Link;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -23,9 +24,14 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
+#[allow(dead_code, reason = "the tests of etcd's bugs cut links")]
+#[path = "link.rs"]
+mod link;
+
 pub struct Cluster {
     members: Vec<Member>,
     runtime: Runtime,
+    links: Vec<Link>,
     _dir: tempfile::TempDir,
 }
 
@@ -102,21 +108,45 @@ pub fn change_a_value(state: &std::path::Path) {
 
 impl Cluster {
     pub fn start(count: usize, adjust: impl Fn(&mut Config)) -> Cluster {
-        Self::build(count, adjust, |_| {})
+        Self::build(count, false, adjust, |_| {})
     }
 
     /// `prepare` may write into the data directory of each member before any of them starts.
     pub fn prepared(count: usize, prepare: impl Fn(&Config)) -> Cluster {
-        Self::build(count, |_| {}, prepare)
+        Self::build(count, false, |_| {}, prepare)
     }
 
-    fn build(count: usize, adjust: impl Fn(&mut Config), prepare: impl Fn(&Config)) -> Cluster {
+    /// Members reach one another through links that can be cut.
+    #[allow(dead_code, reason = "the tests of etcd's bugs cut links")]
+    pub fn start_linked(count: usize, adjust: impl Fn(&mut Config)) -> Cluster {
+        Self::build(count, true, adjust, |_| {})
+    }
+
+    /// The way to a member of a linked cluster.
+    #[allow(dead_code, reason = "the tests of etcd's bugs cut links")]
+    pub fn link(&self, member: usize) -> &Link {
+        &self.links[member]
+    }
+
+    fn build(
+        count: usize,
+        linked: bool,
+        adjust: impl Fn(&mut Config),
+        prepare: impl Fn(&Config),
+    ) -> Cluster {
         let dir = tempfile::tempdir().unwrap();
         let names: Vec<String> = (0..count).map(|i| format!("m{i}")).collect();
         let peers: BTreeMap<String, Vec<Url>> =
             names.iter().map(|name| (name.clone(), vec![local_url()])).collect();
         let runtime = Runtime::new().unwrap();
         let _entered = runtime.enter();
+        // Where a member listens, if that is not where the others look for it.
+        let inner: BTreeMap<String, Vec<Url>> =
+            names.iter().filter(|_| linked).map(|name| (name.clone(), vec![local_url()])).collect();
+        let address = |url: &Url| std::net::SocketAddr::from(([127, 0, 0, 1], url.port));
+        let link =
+            |(name, behind): (&String, &Vec<Url>)| Link::start(address(&peers[name][0]), address(&behind[0]));
+        let links = inner.iter().map(link).collect();
         let member = |name: &String| {
             let client_url = local_url();
             let mut config = Config {
@@ -124,7 +154,7 @@ impl Cluster {
                 data_dir: dir.path().join(name),
                 listen_client_urls: vec![client_url.clone()],
                 advertise_client_urls: vec![client_url.clone()],
-                listen_peer_urls: peers[name].clone(),
+                listen_peer_urls: inner.get(name).unwrap_or(&peers[name]).clone(),
                 initial_advertise_peer_urls: peers[name].clone(),
                 initial_cluster: peers.clone(),
                 initial_cluster_token: "test".into(),
@@ -140,7 +170,7 @@ impl Cluster {
         members.iter_mut().for_each(Member::start);
         members.iter().for_each(Member::wait_ready);
         drop(_entered);
-        Cluster { members, runtime, _dir: dir }
+        Cluster { members, runtime, links, _dir: dir }
     }
 
     pub fn block_on<T>(&self, test: impl AsyncFnOnce(&Cluster) -> T) -> T {
