@@ -128,12 +128,7 @@ impl Cluster {
         &self.links[member]
     }
 
-    fn build(
-        count: usize,
-        linked: bool,
-        adjust: impl Fn(&mut Config),
-        prepare: impl Fn(&Config),
-    ) -> Cluster {
+    fn build(count: usize, linked: bool, adjust: impl Fn(&mut Config), prepare: impl Fn(&Config)) -> Cluster {
         let dir = tempfile::tempdir().unwrap();
         let names: Vec<String> = (0..count).map(|i| format!("m{i}")).collect();
         let peers: BTreeMap<String, Vec<Url>> =
