@@ -23,9 +23,8 @@ pub struct Watcher {
 impl Watcher {
     pub async fn open(cluster: &Cluster, member: usize) -> Watcher {
         let (requests, queue) = mpsc::unbounded_channel();
-        let stream = cluster.watches(member).watch(UnboundedReceiverStream::new(queue));
-        // The answer's head may come with the first response only.
-        let responses = stream.await.unwrap().into_inner();
+        let mut client = cluster.watches(member);
+        let responses = client.watch(UnboundedReceiverStream::new(queue)).await.unwrap().into_inner();
         Watcher { requests, responses }
     }
 
