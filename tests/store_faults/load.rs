@@ -201,17 +201,54 @@ async fn retained_revisions(channel: Channel, last: i64) -> Result<Vec<i64>> {
     }
 }
 
-/// Writes once more; the revision of that.
-pub fn put_one(endpoint: &str) -> Result<i64> {
+/// The revision of the write.
+pub fn put(endpoint: &str, key: &str, value: &str) -> Result<i64> {
+    send_put(endpoint, put_request(key, value, 0))
+}
+
+pub fn put_leased(endpoint: &str, key: &str, lease: i64) -> Result<i64> {
+    send_put(endpoint, put_request(key, "x", lease))
+}
+
+fn send_put(endpoint: &str, request: PutRequest) -> Result<i64> {
     run(async {
-        let request = PutRequest {
-            key: b"after".to_vec().into(),
-            value: b"1".to_vec().into(),
-            ..PutRequest::default()
-        };
-        let answer =
-            KvClient::new(connect(endpoint)).put(request).await.context("write after the restart")?;
+        let answer = KvClient::new(connect(endpoint)).put(request).await.context("write")?;
         Ok(answer.into_inner().header.context("a header")?.revision)
+    })
+}
+
+fn put_request(key: &str, value: &str, lease: i64) -> PutRequest {
+    let (key, value) = (key.to_owned().into(), value.to_owned().into());
+    PutRequest { key, value, lease, ..PutRequest::default() }
+}
+
+/// Linearizable.
+pub fn get(endpoint: &str, key: &str) -> Result<Option<String>> {
+    run(async {
+        let request = RangeRequest { key: key.to_owned().into(), ..RangeRequest::default() };
+        let answer = KvClient::new(connect(endpoint)).range(request).await.context("read")?.into_inner();
+        Ok(answer.kvs.first().map(|kv| String::from_utf8_lossy(&kv.value).into_owned()))
+    })
+}
+
+pub fn grant(endpoint: &str, ttl_seconds: i64) -> Result<i64> {
+    run(async {
+        let request = LeaseGrantRequest { ttl: ttl_seconds, id: 0 };
+        let answer =
+            LeaseClient::new(connect(endpoint)).lease_grant(request).await.context("grant a lease")?;
+        Ok(answer.into_inner().id)
+    })
+}
+
+pub fn keep_alive(endpoint: &str, lease: i64) -> Result<()> {
+    run(async {
+        let request = LeaseKeepAliveRequest { id: lease };
+        let mut leases = LeaseClient::new(connect(endpoint));
+        let stream = leases.lease_keep_alive(futures::stream::iter([request])).await;
+        let answer = stream.context("keep alive")?.into_inner().message().await.context("its answer")?;
+        let ttl_seconds = answer.context("the stream ended")?.ttl;
+        ensure!(ttl_seconds > 0, "the lease is gone");
+        Ok(())
     })
 }
 
