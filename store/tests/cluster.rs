@@ -60,6 +60,20 @@ fn every_member_takes_writes_and_reads() {
     });
 }
 
+/// Whoever was answered by a member reads there what it wrote, without asking the others.
+#[test]
+fn a_client_of_a_follower_reads_what_it_wrote() {
+    let cluster = Cluster::start(3, |_| {});
+    let follower = (cluster.leader() + 1) % 3;
+    cluster.block_on(async |cluster| {
+        for i in 0..200 {
+            let value = i.to_string();
+            cluster.put(follower, "k", &value).await.unwrap();
+            assert_eq!(cluster.get(follower, "k", true).await.unwrap(), Some(value));
+        }
+    });
+}
+
 #[test]
 fn nothing_acknowledged_is_lost_when_the_leader_dies() {
     let mut cluster = Cluster::start(3, |_| {});

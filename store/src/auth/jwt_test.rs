@@ -1,3 +1,5 @@
+//! Tokens that are made, read, and refused.
+
 use std::process::Command;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What a permission covers.
+
 use balsa_proto::etcd::authpb::Permission;
 use balsa_proto::etcd::authpb::permission::Type;
 use balsa_proto::etcd::etcdserverpb as pb;

@@ -135,7 +135,9 @@ impl Peer for PeerService {
         for result in waiting {
             replies.push(result.await.unwrap_or(Err(Error::Stopped)));
         }
-        Ok(Response::new(reply_wire::replies_to(replies)))
+        // The replies came after their entry was applied here, so this is its index or a later one.
+        let applied_index = *self.consensus.watch_applied().borrow();
+        Ok(Response::new(reply_wire::replies_to(replies, applied_index)))
     }
 
     async fn read_index(

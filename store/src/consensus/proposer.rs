@@ -3,6 +3,8 @@
 //! In: commands of this member's clients, and of other members that forward theirs. Out: one reply each.
 //! A batch goes to raft here when this member leads, and to the leader otherwise. It is tried again only while it is
 //! certain that it was not appended anywhere; once that is unknown, the clients are told so.
+//! Promised: a client that was answered here reads here what it wrote, also by a serializable read; so the reply to a
+//! forwarded command waits until this member has applied it.
 //! Invariant: at most [`MAX_BATCHES_IN_FLIGHT`] batches are under way; meanwhile commands gather.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -37,6 +39,8 @@ pub struct Proposer {
     pub raft: Raft,
     pub routes: Routes,
     pub leadership: watch::Receiver<Leadership>,
+    /// Index of the last entry that is applied here.
+    pub applied: watch::Receiver<u64>,
     pub inbox: mpsc::Receiver<Proposal>,
     /// After this a batch is given up; its clients have given up by then.
     pub timeout: Duration,
@@ -83,6 +87,7 @@ impl Proposer {
             raft: self.raft.clone(),
             routes: self.routes.clone(),
             leadership: self.leadership.clone(),
+            applied: self.applied.clone(),
             deadline: Instant::now() + self.timeout,
             retry_interval: self.retry_interval,
         }
@@ -94,6 +99,7 @@ struct Submission {
     raft: Raft,
     routes: Routes,
     leadership: watch::Receiver<Leadership>,
+    applied: watch::Receiver<u64>,
     deadline: Instant,
     retry_interval: Duration,
 }
@@ -155,13 +161,20 @@ impl Submission {
         }
     }
 
-    async fn forward(&self, leader: u64, batch: &CommandBatch) -> Outcome {
+    async fn forward(&mut self, leader: u64, batch: &CommandBatch) -> Outcome {
         let Some(mut client) = self.routes.client(Lane::Forward, leader) else { return Outcome::NotTaken };
         match client.propose(ProposeRequest { batch: Some(batch.clone()) }).await {
-            Ok(response) => match reply_wire::replies_from(response.into_inner(), batch.commands.len()) {
-                Some(replies) => Outcome::Replies(replies),
-                None => Outcome::Unknown(Error::Unhealthy),
-            },
+            Ok(response) => {
+                let response = response.into_inner();
+                let index = response.applied_index;
+                let Some(replies) = reply_wire::replies_from(response, batch.commands.len()) else {
+                    return Outcome::Unknown(Error::Unhealthy);
+                };
+                match self.applied.wait_for(|applied| *applied >= index).await {
+                    Ok(_) => Outcome::Replies(replies),
+                    Err(_) => Outcome::Unknown(Error::Stopped),
+                }
+            }
             Err(status) if Error::from_status(&status) == Some(Error::NotLeader) => Outcome::NotTaken,
             Err(status) if never_sent(&status) => Outcome::NotTaken,
             Err(status) => {

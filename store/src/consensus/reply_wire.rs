@@ -7,8 +7,8 @@ use super::proposer::CommandResult;
 use crate::apply::Reply;
 use crate::error::Error;
 
-pub fn replies_to(replies: Vec<CommandResult>) -> ProposeResponse {
-    ProposeResponse { replies: replies.into_iter().map(reply_to).collect() }
+pub fn replies_to(replies: Vec<CommandResult>, applied_index: u64) -> ProposeResponse {
+    ProposeResponse { replies: replies.into_iter().map(reply_to).collect(), applied_index }
 }
 
 /// `None` when the answer does not fit the question: another version speaks there.

@@ -157,6 +157,7 @@ pub async fn start(
         raft: raft.clone(),
         routes: routes.clone(),
         leadership: leadership.clone(),
+        applied: applied.clone(),
         inbox: proposal_inbox,
         timeout: request_timeout,
         retry_interval: settings.heartbeat_interval / 2,

@@ -1,3 +1,5 @@
+//! JSON to messages and back.
+
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use prost::Message;

@@ -1,3 +1,5 @@
+//! Which step comes next.
+
 use std::sync::Arc;
 
 use balsa_proto::store::MemberRecord;

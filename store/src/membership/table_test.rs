@@ -1,3 +1,5 @@
+//! The table of members, and what it refuses.
+
 use super::*;
 
 fn member(id: u64, is_learner: bool) -> MemberRecord {
