@@ -5,3 +5,8 @@ pub mod http;
 pub mod probe;
 pub mod relist;
 pub mod stats;
+
+#[cfg(test)]
+mod grpc_test;
+#[cfg(test)]
+mod probe_test;

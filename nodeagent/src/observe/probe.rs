@@ -68,7 +68,8 @@ fn seconds(value: Option<i32>, default: u64) -> Duration {
 }
 
 impl Prober {
-    /// Ends with the first success of a startup probe, or when the worker has gone.
+    /// Ends with the first success of a startup probe, with the failure that gets its container killed, or when the
+    /// worker has gone.
     pub async fn run(self) {
         let initial = Duration::from_secs(
             self.probe.initial_delay_seconds.and_then(|v| u64::try_from(v).ok()).unwrap_or_default(),
@@ -81,6 +82,7 @@ impl Prober {
         };
         let needed = (threshold(self.probe.success_threshold, 1), threshold(self.probe.failure_threshold, 3));
         let (mut passed, mut failed) = (0, 0);
+        let mut told = None;
         loop {
             tick.tick().await;
             match self.attempt().await {
@@ -102,9 +104,17 @@ impl Prober {
                 (_, true) => false,
                 (false, false) => continue,
             };
+            if told.replace(verdict) == Some(verdict) {
+                continue;
+            }
             let (container_id, kind) = (self.container_id.clone(), self.kind);
             let sent = self.verdicts.send(Signal::Probed { container_id, kind, verdict }).await;
-            if sent.is_err() || (verdict && self.kind == Kind::Startup) {
+            let is_last = match self.kind {
+                Kind::Startup => true,
+                Kind::Liveness => !verdict,
+                Kind::Readiness => false,
+            };
+            if sent.is_err() || is_last {
                 return;
             }
         }
