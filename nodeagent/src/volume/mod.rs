@@ -175,7 +175,7 @@ impl Volumes {
             bound.push(BoundMount {
                 container_path: mount.mount_path.clone(),
                 host_path,
-                read_only: mount.read_only == Some(true),
+                read_only: mount.read_only == Some(true) || is_written_by_us(pod, &mount.name),
                 propagation: mount.mount_propagation.clone(),
             });
         }
@@ -192,6 +192,17 @@ impl Volumes {
             Ok(()) | Err(_) => Ok(()),
         }
     }
+}
+
+/// What a container writes there would be lost with the next change, so it cannot.
+fn is_written_by_us(pod: &Pod, name: &str) -> bool {
+    let volume = facts::spec(pod).volumes.iter().flatten().find(|volume| volume.name == name);
+    volume.is_some_and(|volume| {
+        volume.config_map.is_some()
+            || volume.secret.is_some()
+            || volume.downward_api.is_some()
+            || volume.projected.is_some()
+    })
 }
 
 fn fs_group(pod: &Pod) -> Option<u32> {
