@@ -2,6 +2,7 @@
 //!
 //! In: changes from the API server, sets of static pods, looks at the runtime. Out: the workers' `Desired` and signals,
 //! and a snapshot of the pods of this node for the agent's own server.
+//! A static pod whose manifest changed is another pod of the same name: it starts when the old one has ended.
 //! Invariant: pods that only the runtime knows are ended only after every source has told all pods of this node.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -38,8 +39,12 @@ pub struct Dispatch {
     shared: Arc<Shared>,
     sources: Sources,
     pods: HashMap<String, Entry>,
+    /// What the manifests say.
+    static_set: Vec<Arc<Pod>>,
     /// Mirror pods by the uid of their static pod.
     mirrors: HashMap<String, Arc<Pod>>,
+    /// Static pods whose mirror is being created.
+    making_mirrors: HashSet<String>,
     snapshot: watch::Sender<Pods>,
     tasks: JoinSet<Ended>,
     ending_orphans: HashSet<String>,
@@ -58,7 +63,9 @@ struct Entry {
 enum Ended {
     Worker(String),
     Orphan(String),
-    Mirror,
+    /// By the uid of its static pod.
+    MirrorMade(String),
+    MirrorDeleted,
 }
 
 impl Dispatch {
@@ -70,7 +77,9 @@ impl Dispatch {
             knows_static: !sources.has_static_pods,
             sources,
             pods: HashMap::new(),
+            static_set: Vec::new(),
             mirrors: HashMap::new(),
+            making_mirrors: HashSet::new(),
             snapshot,
             tasks: JoinSet::new(),
             ending_orphans: HashSet::new(),
@@ -86,7 +95,7 @@ impl Dispatch {
                 Some(set) = self.sources.static_sets.recv() => self.take_static(set, &shutdown),
                 Some(seen) = self.sources.looks.recv() => self.take_look(seen),
                 Some(ended) = self.tasks.join_next() => match ended {
-                    Ok(ended) => self.take_end(ended),
+                    Ok(ended) => self.take_end(ended, &shutdown),
                     Err(error) => warn!(%error, "a pod's task failed"),
                 },
                 () = shutdown.cancelled() => break,
@@ -99,7 +108,7 @@ impl Dispatch {
         match change {
             Change::Pod(pod) if facts::is_mirror(&pod) => self.take_mirror(pod),
             Change::Pod(pod) => self.apply(pod, shutdown),
-            Change::PodGone(pod) if facts::is_mirror(&pod) => self.mirror_gone(&pod),
+            Change::PodGone(pod) if facts::is_mirror(&pod) => self.mirror_gone(&pod, shutdown),
             Change::PodGone(pod) => self.remove(facts::uid(&pod)),
             Change::PodsSynced => self.is_synced = true,
             Change::Reference(key) => self.tell_referrers(&key),
@@ -144,17 +153,19 @@ impl Dispatch {
         entry.handle.desired.send_modify(|desired| desired.is_removed = true);
     }
 
-    fn take_end(&mut self, ended: Ended) {
+    fn take_end(&mut self, ended: Ended, shutdown: &CancellationToken) {
         match ended {
             Ended::Worker(uid) => {
                 let Some(entry) = self.pods.get_mut(&uid) else { return };
                 entry.is_finished = true;
                 if entry.is_removed {
                     self.remove(&uid);
+                    self.start_static(shutdown);
                 }
             }
             Ended::Orphan(uid) => drop(self.ending_orphans.remove(&uid)),
-            Ended::Mirror => {}
+            Ended::MirrorMade(uid) => drop(self.making_mirrors.remove(&uid)),
+            Ended::MirrorDeleted => {}
         }
     }
 
@@ -168,44 +179,47 @@ impl Dispatch {
             .map(|(uid, _)| uid.clone())
             .collect();
         gone.iter().for_each(|uid| self.remove(uid));
-        for pod in
-            set.iter().filter(|pod| !self.pods.contains_key(facts::uid(pod))).cloned().collect::<Vec<_>>()
-        {
-            self.apply(pod.clone(), shutdown);
-            self.make_mirror(pod);
+        self.static_set = set;
+        self.start_static(shutdown);
+        let stale = self.mirrors.extract_if(|uid, _| !self.pods.contains_key(uid));
+        let stale: Vec<_> = stale.map(|(_, mirror)| mirror).collect();
+        stale.into_iter().for_each(|mirror| self.delete_mirror(mirror));
+    }
+
+    /// Starts what the manifests say and no namesake holds up.
+    fn start_static(&mut self, shutdown: &CancellationToken) {
+        for pod in self.static_set.clone() {
+            let is_known = self.pods.contains_key(facts::uid(&pod));
+            let key = facts::key(&pod);
+            let has_namesake = self.pods.values().any(|entry| facts::key(&entry.pod) == key);
+            if !is_known && !has_namesake {
+                self.apply(pod.clone(), shutdown);
+                self.make_mirror(pod, shutdown);
+            }
         }
     }
 
-    fn make_mirror(&mut self, pod: Arc<Pod>) {
-        if self.sources.is_standalone {
+    fn make_mirror(&mut self, pod: Arc<Pod>, shutdown: &CancellationToken) {
+        let uid = facts::uid(&pod).to_owned();
+        if self.sources.is_standalone || !self.making_mirrors.insert(uid.clone()) {
             return;
         }
-        let link = self.shared.link.clone();
+        let (link, node, stop) =
+            (self.shared.link.clone(), self.shared.node.node_name.clone(), shutdown.clone());
         self.tasks.spawn(async move {
-            // A refusal that will not change is told once; the rest is tried again when the pod changes.
-            match link.create_pod(&static_pods::mirror(&pod)).await {
-                Ok(_) => {}
-                Err(error) if error.is_already_exists() => {}
-                Err(error) => warn!(pod = %facts::key(&pod), %error, "mirror pod not created"),
+            tokio::select! {
+                () = static_pods::make_mirror(link.as_ref(), &pod, &node) => {}
+                () = stop.cancelled() => {}
             }
-            Ended::Mirror
+            Ended::MirrorMade(uid)
         });
     }
 
     fn take_mirror(&mut self, mirror: Arc<Pod>) {
         let uid = facts::uid(&mirror).to_owned();
-        let is_wanted = self.pods.contains_key(&uid) && mirror.metadata.deletion_timestamp.is_none();
-        if !is_wanted {
-            // Of a manifest that changed or went while we were away.
-            let link = self.shared.link.clone();
-            self.tasks.spawn(async move {
-                let real_uid = mirror.metadata.uid.clone().unwrap_or_default();
-                if let Err(error) = link.delete_pod(&facts::key(&mirror), &real_uid).await {
-                    debug!(%error, "stale mirror pod not deleted");
-                }
-                Ended::Mirror
-            });
-            return;
+        let is_wanted = self.pods.contains_key(&uid) || !self.knows_static;
+        if !is_wanted || mirror.metadata.deletion_timestamp.is_some() {
+            return self.delete_mirror(mirror);
         }
         self.mirrors.insert(uid.clone(), mirror);
         if let Some(entry) = self.pods.get(&uid) {
@@ -214,12 +228,26 @@ impl Dispatch {
         }
     }
 
-    fn mirror_gone(&mut self, mirror: &Pod) {
-        let uid = facts::uid(mirror);
-        self.mirrors.remove(uid);
-        if let Some(entry) = self.pods.get(uid).filter(|entry| !entry.is_removed) {
-            let pod = entry.pod.clone();
-            self.make_mirror(pod);
+    /// Somebody wants it gone, or its manifest changed or went while we were away.
+    fn delete_mirror(&mut self, mirror: Arc<Pod>) {
+        let link = self.shared.link.clone();
+        self.tasks.spawn(async move {
+            let real_uid = mirror.metadata.uid.clone().unwrap_or_default();
+            if let Err(error) = link.delete_pod(&facts::key(&mirror), &real_uid).await {
+                debug!(%error, "stale mirror pod not deleted");
+            }
+            Ended::MirrorDeleted
+        });
+    }
+
+    /// The name is free: for the same pod again, or for the one that took its place while we were away.
+    fn mirror_gone(&mut self, mirror: &Pod, shutdown: &CancellationToken) {
+        self.mirrors.remove(facts::uid(mirror));
+        let key = facts::key(mirror);
+        let now = self.static_set.iter().find(|pod| facts::key(pod) == key).cloned();
+        let runs = |pod: &Arc<Pod>| self.pods.get(facts::uid(pod)).is_some_and(|entry| !entry.is_removed);
+        if let Some(pod) = now.filter(runs) {
+            self.make_mirror(pod, shutdown);
         }
     }
 

@@ -6,15 +6,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use balsa_proto::client::Error;
 use futures::StreamExt;
 use inotify::{Inotify, WatchMask};
 use k8s_openapi::api::core::v1::{Pod, Toleration};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::facts;
+use crate::api_link::ApiLink;
 use crate::limits;
 
 /// Sends the whole set at start and after each change.
@@ -104,9 +107,40 @@ fn parse(text: &str, node_name: &str) -> Result<Pod, String> {
     Ok(pod)
 }
 
-/// What the API server is shown.
-pub fn mirror(pod: &Pod) -> Pod {
+/// Shows a static pod to the API server; returns when it is there, or refused for good.
+pub async fn make_mirror(link: &dyn ApiLink, pod: &Pod, node_name: &str) {
+    let mut pause = limits::REGISTER_RETRY;
+    loop {
+        let error = match create_mirror(link, pod, node_name).await {
+            Ok(()) => return,
+            Err(error) => error,
+        };
+        if error.is_already_exists() {
+            return;
+        }
+        // Before the API server is up, before our Node is registered, or while the name is still taken.
+        debug!(pod = %facts::key(pod), %error, "mirror pod not created; tried again");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(limits::STATUS_BACKOFF.longest);
+    }
+}
+
+async fn create_mirror(link: &dyn ApiLink, pod: &Pod, node_name: &str) -> Result<(), Error> {
+    let node = link.node(node_name).await?;
+    link.create_pod(&mirror(pod, node.metadata.uid.unwrap_or_default())).await.map(drop)
+}
+
+/// Owned by the Node, as API servers demand of a pod that a node creates.
+fn mirror(pod: &Pod, node_uid: String) -> Pod {
     let mut mirror = pod.clone();
+    mirror.metadata.owner_references = Some(vec![OwnerReference {
+        api_version: "v1".to_owned(),
+        kind: "Node".to_owned(),
+        name: facts::spec(pod).node_name.clone().unwrap_or_default(),
+        uid: node_uid,
+        controller: Some(true),
+        ..OwnerReference::default()
+    }]);
     mirror.metadata.uid = None;
     let hash = facts::annotation(pod, facts::CONFIG_HASH).unwrap_or_default().to_owned();
     mirror.metadata.annotations.get_or_insert_default().insert(facts::CONFIG_MIRROR.to_owned(), hash);
