@@ -29,6 +29,40 @@ pub struct PodLimits {
     pub memory_bytes: Option<u64>,
 }
 
+/// What is written into one file of a group. In a v1 hierarchy each controller has a tree of its own.
+#[derive(Debug, PartialEq, Eq)]
+struct Setting {
+    controller: &'static str,
+    file: &'static str,
+    value: String,
+}
+
+impl PodLimits {
+    fn settings(&self, hierarchy: Hierarchy) -> Vec<Setting> {
+        let cpu = |file, value: String| Setting { controller: "cpu", file, value };
+        let memory = |file, bytes: u64| Setting { controller: "memory", file, value: bytes.to_string() };
+        match hierarchy {
+            Hierarchy::Absent => Vec::new(),
+            Hierarchy::V1 => {
+                let mut settings = vec![cpu("cpu.shares", self.cpu_shares.to_string())];
+                if let Some(quota) = self.cpu_quota_micros {
+                    settings.push(cpu("cpu.cfs_period_us", CPU_PERIOD_MICROS.to_string()));
+                    settings.push(cpu("cpu.cfs_quota_us", quota.to_string()));
+                }
+                settings.extend(self.memory_bytes.map(|bytes| memory("memory.limit_in_bytes", bytes)));
+                settings
+            }
+            Hierarchy::V2 => {
+                let mut settings = vec![cpu("cpu.weight", weight_of_shares(self.cpu_shares).to_string())];
+                let quota = self.cpu_quota_micros;
+                settings.extend(quota.map(|quota| cpu("cpu.max", format!("{quota} {CPU_PERIOD_MICROS}"))));
+                settings.extend(self.memory_bytes.map(|bytes| memory("memory.max", bytes)));
+                settings
+            }
+        }
+    }
+}
+
 /// CFS period, microseconds (stock).
 pub const CPU_PERIOD_MICROS: u64 = 100_000;
 
@@ -62,44 +96,16 @@ impl Hierarchy {
     /// Makes the pod's group and its parents, and sets its limits. `parent` is a path such as `/kubepods/pod1`.
     pub fn ensure_pod(self, parent: &str, limits: &PodLimits) -> io::Result<()> {
         match self {
-            Self::Absent => Ok(()),
-            Self::V1 => self.ensure_v1(parent, limits),
-            Self::V2 => self.ensure_v2(parent, limits),
-        }
-    }
-
-    fn ensure_v1(self, parent: &str, limits: &PodLimits) -> io::Result<()> {
-        for controller in V1_CONTROLLERS {
-            std::fs::create_dir_all(self.group(controller, parent))?;
-        }
-        let cpu = self.group("cpu", parent);
-        write(&cpu, "cpu.shares", limits.cpu_shares)?;
-        if let Some(quota) = limits.cpu_quota_micros {
-            write(&cpu, "cpu.cfs_period_us", CPU_PERIOD_MICROS)?;
-            write(&cpu, "cpu.cfs_quota_us", quota)?;
-        }
-        if let Some(bytes) = limits.memory_bytes {
-            write(&self.group("memory", parent), "memory.limit_in_bytes", bytes)?;
-        }
-        Ok(())
-    }
-
-    fn ensure_v2(self, parent: &str, limits: &PodLimits) -> io::Result<()> {
-        let mut path = PathBuf::from(ROOT);
-        for part in parent.split('/').filter(|part| !part.is_empty()) {
-            // One at a time: the kernel refuses the whole write for one controller that it lacks.
-            for controller in ["+cpu", "+memory", "+pids", "+cpuset", "+io"] {
-                std::fs::write(path.join("cgroup.subtree_control"), controller).ok();
+            Self::Absent => return Ok(()),
+            Self::V1 => {
+                for controller in V1_CONTROLLERS {
+                    std::fs::create_dir_all(self.group(controller, parent))?;
+                }
             }
-            path.push(part);
-            std::fs::create_dir_all(&path)?;
+            Self::V2 => make_v2_groups(parent)?,
         }
-        write(&path, "cpu.weight", weight_of_shares(limits.cpu_shares))?;
-        if let Some(quota) = limits.cpu_quota_micros {
-            write(&path, "cpu.max", format!("{quota} {CPU_PERIOD_MICROS}"))?;
-        }
-        if let Some(bytes) = limits.memory_bytes {
-            write(&path, "memory.max", bytes)?;
+        for setting in limits.settings(self) {
+            std::fs::write(self.group(setting.controller, parent).join(setting.file), setting.value)?;
         }
         Ok(())
     }
@@ -134,11 +140,59 @@ fn remove_tree(group: &Path) {
     std::fs::remove_dir(group).ok();
 }
 
-fn write(group: &Path, file: &str, value: impl std::fmt::Display) -> io::Result<()> {
-    std::fs::write(group.join(file), value.to_string())
+/// Each level hands its controllers down to the next.
+fn make_v2_groups(parent: &str) -> io::Result<()> {
+    let mut path = PathBuf::from(ROOT);
+    for part in parent.split('/').filter(|part| !part.is_empty()) {
+        // One at a time: the kernel refuses the whole write for one controller that it lacks.
+        for controller in ["+cpu", "+memory", "+pids", "+cpuset", "+io"] {
+            std::fs::write(path.join("cgroup.subtree_control"), controller).ok();
+        }
+        path.push(part);
+        std::fs::create_dir_all(&path)?;
+    }
+    Ok(())
 }
 
 /// The mapping that runc and the stock kubelet use: shares 2..262144 to weight 1..10000.
 fn weight_of_shares(shares: u64) -> u64 {
     1 + (shares.clamp(2, 262_144) - 2) * 9999 / 262_142
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(hierarchy: Hierarchy, limits: &PodLimits) -> Vec<String> {
+        let line = |s: Setting| format!("{} {} {}", s.controller, s.file, s.value);
+        limits.settings(hierarchy).into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn both_hierarchies_are_told_the_same() {
+        let full =
+            PodLimits { cpu_shares: 512, cpu_quota_micros: Some(50_000), memory_bytes: Some(64 << 20) };
+        assert_eq!(
+            lines(Hierarchy::V1, &full),
+            [
+                "cpu cpu.shares 512",
+                "cpu cpu.cfs_period_us 100000",
+                "cpu cpu.cfs_quota_us 50000",
+                "memory memory.limit_in_bytes 67108864"
+            ]
+        );
+        assert_eq!(
+            lines(Hierarchy::V2, &full),
+            ["cpu cpu.weight 20", "cpu cpu.max 50000 100000", "memory memory.max 67108864"]
+        );
+        let free = PodLimits { cpu_shares: 2, ..PodLimits::default() };
+        assert_eq!(lines(Hierarchy::V1, &free), ["cpu cpu.shares 2"]);
+        assert_eq!(lines(Hierarchy::V2, &free), ["cpu cpu.weight 1"]);
+        assert!(lines(Hierarchy::Absent, &full).is_empty());
+    }
+
+    #[test]
+    fn weights_span_the_range_of_shares() {
+        assert_eq!([2, 1024, 262_144].map(weight_of_shares), [1, 39, 10_000]);
+    }
 }

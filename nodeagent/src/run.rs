@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::info;
 
-use crate::api_link::{self, ApiLink, Change};
+use crate::api_link::{self, ApiLink, Change, Offline};
 use crate::cgroup::Hierarchy;
 use crate::config::{Config, RuntimeChoice};
 use crate::error::Error;
@@ -27,7 +27,6 @@ use crate::event;
 use crate::node::capacity::Capacity;
 use crate::node::{self, ready};
 use crate::observe::relist::Relist;
-use crate::offline::Offline;
 use crate::pod::dispatch::{Dispatch, Sources};
 use crate::pod::dns::{self, ClusterDns};
 use crate::pod::downward::NodeFacts;
@@ -213,6 +212,7 @@ fn shared(
         allocatable_memory_bytes: allocatable.memory_bytes,
         allocatable_ephemeral_storage_bytes: allocatable.ephemeral_storage_bytes,
     };
+    let cgroups = Hierarchy::detect();
     let Parts { runtime, link, events, statuses } = parts;
     Shared {
         images: Images::new(runtime.clone(), link.clone(), events.clone()),
@@ -232,8 +232,9 @@ fn shared(
         resources: NodeResources {
             memory_bytes: capacity.memory_bytes,
             enforces_cpu_quota: config.enforces_cpu_quota,
+            kills_whole_container: cgroups == Hierarchy::V2,
         },
-        cgroups: Hierarchy::detect(),
+        cgroups,
         network_problem,
         sandbox_slots: Semaphore::new(limits::PARALLEL_SANDBOXES),
         start_slots: Semaphore::new(limits::PARALLEL_STARTS),

@@ -70,7 +70,11 @@ impl Agent {
                 host_ips: vec!["127.0.0.1".to_owned()],
                 runtime_name: "containerd".to_owned(),
             },
-            resources: NodeResources { memory_bytes: 1 << 30, enforces_cpu_quota: true },
+            resources: NodeResources {
+                memory_bytes: 1 << 30,
+                enforces_cpu_quota: true,
+                kills_whole_container: false,
+            },
             cgroups: Hierarchy::detect(),
             network_problem,
             sandbox_slots: Semaphore::new(4),

@@ -19,6 +19,8 @@ const LEAST_QUOTA_MICROS: i64 = 1000;
 pub struct NodeResources {
     pub memory_bytes: i64,
     pub enforces_cpu_quota: bool,
+    /// cgroups v2, where a container can be killed as a whole when it runs out of memory.
+    pub kills_whole_container: bool,
 }
 
 fn shares(millis: i64) -> i64 {
@@ -43,6 +45,9 @@ pub fn container(pod: &Pod, container: &Container, node: NodeResources) -> api::
     if node.enforces_cpu_quota && limit > 0 {
         linux.cpu_period = i64::try_from(CPU_PERIOD_MICROS).unwrap_or(i64::MAX);
         linux.cpu_quota = quota_micros(limit);
+    }
+    if node.kills_whole_container {
+        linux.unified.insert("memory.oom.group".to_owned(), "1".to_owned());
     }
     linux
 }
@@ -127,5 +132,18 @@ mod tests {
         let first = &facts::containers(&pod)[0];
         assert_eq!(oom_score(&pod, first, 4 << 30), 750);
         assert_eq!(cgroup_parent(&pod), "/kubepods/burstable/pod");
+    }
+
+    #[test]
+    fn on_cgroups_v2_a_container_runs_out_of_memory_as_a_whole() {
+        let pod: Pod =
+            serde_json::from_value(serde_json::json!({ "spec": { "containers": [{ "name": "a" }] } }))
+                .unwrap();
+        let unified = |kills_whole_container| {
+            let node = NodeResources { memory_bytes: 1, enforces_cpu_quota: true, kills_whole_container };
+            container(&pod, &facts::containers(&pod)[0], node).unified
+        };
+        assert_eq!(unified(true).get("memory.oom.group").map(String::as_str), Some("1"));
+        assert!(unified(false).is_empty());
     }
 }
