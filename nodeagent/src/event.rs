@@ -80,9 +80,11 @@ impl Recorder {
         reason: &'static str,
         message: impl Into<String>,
     ) {
-        let list = match facts::init_containers(pod).iter().any(|init| init.name == container) {
-            true => "initContainers",
-            false => "containers",
+        let is_init = facts::init_containers(pod).iter().any(|init| init.name == container);
+        let list = match (is_init, facts::is_ephemeral(pod, container)) {
+            (true, _) => "initContainers",
+            (false, true) => "ephemeralContainers",
+            (false, false) => "containers",
         };
         let path = format!("spec.{list}{{{container}}}");
         self.send(about_pod(pod, Some(path)), level, reason, message.into());

@@ -153,6 +153,11 @@ impl Worker {
     }
 
     async fn try_create_sandbox(&self, attempt: u32) -> Result<String, String> {
+        if facts::spec(&self.pod).host_users == Some(false) {
+            let sentence =
+                "can't set `spec.hostUsers: false`, this node agent does not support user namespaces";
+            return Err(sentence.to_owned());
+        }
         let logs = self.shared.paths.logs(&self.pod);
         std::fs::create_dir_all(&logs).map_err(|error| format!("create {}: {error}", logs.display()))?;
         let parent = self.cgroup_parent();
@@ -223,7 +228,7 @@ impl Worker {
         else {
             return false;
         };
-        match self.try_start(spec, attempt, sandbox, observed).await {
+        match self.try_start(&spec, attempt, sandbox, observed).await {
             Ok(()) => {
                 // Counted only when it was really tried, so that a failing pull does not use up the crash loop.
                 if let Some(ended) = previous_end {
@@ -265,7 +270,7 @@ impl Worker {
             );
             NotStarted::new(reason, message)
         };
-        let config = self.container_config(spec, attempt, sandbox, &image).await;
+        let config = self.container_config(spec, attempt, sandbox, &image, observed).await;
         let config = config.map_err(|message| failed("CreateContainerConfigError", message))?;
         let slot = shared.start_slots.acquire().await;
         let created = shared.runtime.create_container(&sandbox.id, config, sandbox_config).await;
@@ -303,8 +308,16 @@ impl Worker {
         attempt: u32,
         sandbox: &Sandbox,
         image: &api::Image,
+        observed: &Observed,
     ) -> Result<api::ContainerConfig, String> {
         let shared = &self.shared;
+        let target = match facts::target_container(&self.pod, &spec.name) {
+            Some(name) => {
+                let running = observed.alive().find(|container| container.name == name);
+                Some(running.ok_or_else(|| format!("unable to find target container {name}"))?.id.as_str())
+            }
+            None => None,
+        };
         let image_uid = image.uid.as_ref().map(|uid| uid.value);
         let refused = container_config::root_refused(&self.pod, spec, image_uid, &image.username);
         if let Some(sentence) = refused {
@@ -325,6 +338,7 @@ impl Worker {
             mounts: &mounts,
             paths: &shared.paths,
             node: shared.resources,
+            target,
         }))
     }
 

@@ -31,6 +31,8 @@ pub struct ContainerInput<'a> {
     pub mounts: &'a [BoundMount],
     pub paths: &'a Paths,
     pub node: NodeResources,
+    /// Id of the container whose processes this one sees.
+    pub target: Option<&'a str>,
 }
 
 pub fn build(input: &ContainerInput<'_>) -> api::ContainerConfig {
@@ -166,7 +168,7 @@ fn security(input: &ContainerInput<'_>) -> api::LinuxContainerSecurityContext {
             add_ambient_capabilities: Vec::new(),
         }),
         privileged,
-        namespace_options: Some(sandbox_config::namespaces(input.pod)),
+        namespace_options: Some(namespaces(input)),
         run_as_user: wrapped(user),
         run_as_group: wrapped(group),
         readonly_rootfs: own.read_only_root_filesystem == Some(true),
@@ -176,6 +178,19 @@ fn security(input: &ContainerInput<'_>) -> api::LinuxContainerSecurityContext {
         readonly_paths: paths(&READ_ONLY),
         seccomp: Some(seccomp(input, own)),
         ..Default::default()
+    }
+}
+
+/// A target matters only where containers do not see each other's processes anyway.
+fn namespaces(input: &ContainerInput<'_>) -> api::NamespaceOption {
+    let of_pod = sandbox_config::namespaces(input.pod);
+    match input.target {
+        Some(id) if of_pod.pid() == api::NamespaceMode::Container => api::NamespaceOption {
+            pid: api::NamespaceMode::Target as i32,
+            target_id: id.to_owned(),
+            ..of_pod
+        },
+        Some(_) | None => of_pod,
     }
 }
 

@@ -1,11 +1,15 @@
 //! What the agent asks of a pod, in one place: names, policies, classes.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use balsa_proto::client::ObjectKey;
 use balsa_proto::meta::Quantity;
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, ResourceRequirements};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerStatus, EphemeralContainer, Pod, PodSpec, ResourceRequirements,
+};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
 
 /// Where a pod comes from; on static pods.
 pub const CONFIG_SOURCE: &str = "kubernetes.io/config.source";
@@ -105,8 +109,61 @@ pub fn all_containers(pod: &Pod) -> impl Iterator<Item = &Container> {
     init_containers(pod).iter().chain(containers(pod))
 }
 
-pub fn find_container<'a>(pod: &'a Pod, name: &str) -> Option<&'a Container> {
-    all_containers(pod).find(|container| container.name == name)
+/// Containers of `kubectl debug`, in the shape of the others; what they cannot have stays unset.
+pub fn ephemeral_containers(pod: &Pod) -> impl Iterator<Item = Container> + '_ {
+    spec(pod).ephemeral_containers.iter().flatten().map(as_container)
+}
+
+fn as_container(ephemeral: &EphemeralContainer) -> Container {
+    let ephemeral = ephemeral.clone();
+    Container {
+        name: ephemeral.name,
+        image: ephemeral.image,
+        image_pull_policy: ephemeral.image_pull_policy,
+        command: ephemeral.command,
+        args: ephemeral.args,
+        working_dir: ephemeral.working_dir,
+        env: ephemeral.env,
+        env_from: ephemeral.env_from,
+        volume_mounts: ephemeral.volume_mounts,
+        volume_devices: ephemeral.volume_devices,
+        security_context: ephemeral.security_context,
+        stdin: ephemeral.stdin,
+        stdin_once: ephemeral.stdin_once,
+        tty: ephemeral.tty,
+        termination_message_path: ephemeral.termination_message_path,
+        termination_message_policy: ephemeral.termination_message_policy,
+        ..Container::default()
+    }
+}
+
+pub fn is_ephemeral(pod: &Pod, name: &str) -> bool {
+    spec(pod).ephemeral_containers.iter().flatten().any(|container| container.name == name)
+}
+
+/// The container whose processes an ephemeral one is to see.
+pub fn target_container<'a>(pod: &'a Pod, name: &str) -> Option<&'a str> {
+    let mut all = spec(pod).ephemeral_containers.iter().flatten();
+    let target = all.find(|container| container.name == name)?.target_container_name.as_deref();
+    target.filter(|target| !target.is_empty())
+}
+
+/// Of any kind.
+pub fn find_container<'a>(pod: &'a Pod, name: &str) -> Option<Cow<'a, Container>> {
+    let ordinary = all_containers(pod).find(|container| container.name == name).map(Cow::Borrowed);
+    ordinary.or_else(|| ephemeral_containers(pod).find(|container| container.name == name).map(Cow::Owned))
+}
+
+/// Every status of a container that the API server was told, of any kind.
+pub fn told_statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    pod.status.iter().flat_map(|status| {
+        let lists = [
+            &status.container_statuses,
+            &status.init_container_statuses,
+            &status.ephemeral_container_statuses,
+        ];
+        lists.into_iter().flatten().flatten()
+    })
 }
 
 pub fn restart_policy(pod: &Pod) -> RestartPolicy {

@@ -59,7 +59,7 @@ impl Kill {
         else {
             return;
         };
-        let hook = hooks::run(self.runtime.as_ref(), handler, container, &self.container_id, &self.pod_ip);
+        let hook = hooks::run(self.runtime.as_ref(), handler, &container, &self.container_id, &self.pod_ip);
         match tokio::time::timeout(grace, hook).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {

@@ -8,6 +8,7 @@
 //! Invariants: one worker per pod uid; only the worker touches its pod's containers; only `status_writer` writes statuses;
 //! nothing of a pod is removed because the API server is away.
 
+pub mod ending;
 pub mod facts;
 pub mod observed;
 pub mod plan;

@@ -51,7 +51,7 @@ fn container(pod: &Pod, word: &str, number: usize) -> Container {
     let (name, attempt) = name.split_once('#').unwrap_or((name, "0"));
     let (state, exit) = state.split_once('=').unwrap_or((state, "0"));
     let (exit_code, ended) = exit.split_once('@').unwrap_or((exit, "0"));
-    let hash = facts::find_container(pod, name).map(facts::container_hash).unwrap_or_default();
+    let hash = facts::find_container(pod, name).map(|spec| facts::container_hash(&spec)).unwrap_or_default();
     Container {
         id: format!("c{number}"),
         sandbox_id: sandbox_id.to_owned(),
@@ -191,6 +191,21 @@ fn sidecars_start_first_and_end_last() {
     check(&pod, "s0 s:run a:exit=0 web:exit=0", expect!["kill c0 s 5s PodEnds"]);
     pod.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(99)));
     check(&pod, "s0 s:run a:exit=0 web:run", expect!["kill c2 web 5s PodEnds"]);
+}
+
+#[test]
+fn ephemeral_containers_start_once_whatever_the_rest_does() {
+    let pod = pod(json!({ "restartPolicy": "Always",
+        "initContainers": [{ "name": "a", "image": "i" }], "containers": [{ "name": "web", "image": "i" }],
+        "ephemeralContainers": [{ "name": "debug", "image": "i" }] }));
+    check(&pod, "s0 a:run", expect!["start debug 0"]);
+    check(&pod, "s0 web:run debug:run", expect![""]);
+    check(&pod, "s0 web:run debug:exit=1@99", expect![""]);
+    check(&pod, "s0 web:run debug:created", expect!["start debug 1"]);
+    // It does not keep a pod alive.
+    let mut never = pod.clone();
+    never.spec.as_mut().unwrap().restart_policy = Some("Never".to_owned());
+    check(&never, "s0 web:exit=0 debug:run", expect!["kill c1 debug 30s PodEnds"]);
 }
 
 #[test]

@@ -9,7 +9,8 @@ use crate::api_link::References;
 /// Adds what `pod` names.
 pub fn collect(pod: &Pod, references: &mut References) {
     let key = |name: &str| ObjectKey::new(facts::namespace(pod), name);
-    for container in facts::all_containers(pod) {
+    let ephemeral: Vec<_> = facts::ephemeral_containers(pod).collect();
+    for container in facts::all_containers(pod).chain(&ephemeral) {
         for source in container.env_from.iter().flatten() {
             references.config_maps.extend(source.config_map_ref.as_ref().map(|r| key(&r.name)));
             references.secrets.extend(source.secret_ref.as_ref().map(|r| key(&r.name)));

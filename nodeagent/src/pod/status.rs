@@ -28,6 +28,8 @@ pub fn compute(world: &World<'_>, plan: &Plan, node: &NodeSide, previous: &PodSt
         statuses(world, plan, node, facts::containers(pod), previous.container_statuses.as_deref());
     let inits =
         statuses(world, plan, node, facts::init_containers(pod), previous.init_container_statuses.as_deref());
+    let specs: Vec<_> = facts::ephemeral_containers(pod).collect();
+    let ephemeral = statuses(world, plan, node, &specs, previous.ephemeral_container_statuses.as_deref());
     let phase = phase(world, plan, &inits, &containers, previous);
     let ips = pod_ips(world, node, previous);
     let mut status = PodStatus {
@@ -47,6 +49,7 @@ pub fn compute(world: &World<'_>, plan: &Plan, node: &NodeSide, previous: &PodSt
             .or_else(|| previous.message.clone()),
         init_container_statuses: (!inits.is_empty()).then_some(inits),
         container_statuses: Some(containers),
+        ephemeral_container_statuses: (!ephemeral.is_empty()).then_some(ephemeral),
         phase: Some(phase.to_owned()),
         ..PodStatus::default()
     };
@@ -127,6 +130,10 @@ fn container_status(
     // An init container that ended well is ready; that is how its condition reads.
     if is_init(world, spec) && !facts::is_sidecar(spec) {
         status.ready = container.state == State::Exited && container.exit_code == 0;
+    }
+    // Nothing waits for an ephemeral container.
+    if facts::is_ephemeral(world.pod, &spec.name) {
+        (status.ready, status.started) = (false, None);
     }
     status
 }
@@ -228,7 +235,7 @@ fn phase(
     };
     let is_running = |s: &ContainerStatus| s.state.as_ref().is_some_and(|state| state.running.is_some());
     let sidecar = |status: &ContainerStatus| {
-        facts::find_container(world.pod, &status.name).is_some_and(facts::is_sidecar)
+        facts::find_container(world.pod, &status.name).is_some_and(|spec| facts::is_sidecar(&spec))
     };
     let plain_inits = || inits.iter().filter(|status| !sidecar(status));
     if policy == RestartPolicy::Never && plain_inits().any(|s| exit(s).is_some_and(|code| code != 0)) {
@@ -244,7 +251,7 @@ fn phase(
     let all_ended = !containers.iter().any(is_running) && !unknown;
     let restarts = |(status, code): (&ContainerStatus, &Option<i32>)| {
         let spec = facts::find_container(world.pod, &status.name);
-        let policy = spec.map_or(policy, |spec| facts::restart_policy_of(world.pod, spec));
+        let policy = spec.map_or(policy, |spec| facts::restart_policy_of(world.pod, &spec));
         policy.restarts(code.unwrap_or_default())
     };
     if unknown {
@@ -309,7 +316,8 @@ fn initialized(status: &PodStatus, inits: &[ContainerStatus], world: &World<'_>)
         return Ok(());
     }
     let is_done = |status: &ContainerStatus| {
-        let sidecar = facts::find_container(world.pod, &status.name).is_some_and(facts::is_sidecar);
+        let sidecar =
+            facts::find_container(world.pod, &status.name).is_some_and(|spec| facts::is_sidecar(&spec));
         if sidecar { status.started == Some(true) } else { status.ready }
     };
     let open: Vec<&str> = inits.iter().filter(|s| !is_done(s)).map(|s| s.name.as_str()).collect();
@@ -331,8 +339,9 @@ fn containers_ready(
         Some("Failed") => return Err(("PodFailed".to_owned(), String::new())),
         Some(_) | None => {}
     }
-    let sidecar =
-        |s: &&ContainerStatus| facts::find_container(world.pod, &s.name).is_some_and(facts::is_sidecar);
+    let sidecar = |s: &&ContainerStatus| {
+        facts::find_container(world.pod, &s.name).is_some_and(|spec| facts::is_sidecar(&spec))
+    };
     let all = inits.iter().filter(sidecar).chain(containers);
     let unready: Vec<&str> = all.filter(|s| !s.ready).map(|s| s.name.as_str()).collect();
     if unready.is_empty() {

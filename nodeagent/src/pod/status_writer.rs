@@ -103,7 +103,7 @@ impl StatusWriter {
 }
 
 /// Fields that are ours and absent must be removed, which a merge patch says with null.
-const OWNED: [&str; 8] = [
+const OWNED: [&str; 9] = [
     "reason",
     "message",
     "podIP",
@@ -112,6 +112,7 @@ const OWNED: [&str; 8] = [
     "hostIPs",
     "initContainerStatuses",
     "containerStatuses",
+    "ephemeralContainerStatuses",
 ];
 
 fn to_patch(status: &PodStatus) -> Value {

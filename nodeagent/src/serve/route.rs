@@ -137,7 +137,20 @@ pub async fn answer(
         }
         _ => Err((StatusCode::NOT_FOUND, "404 page not found".to_owned())),
     };
-    result.unwrap_or_else(|(status, text)| sentence(status, &text))
+    result.unwrap_or_else(|(status, text)| refusal(status, &text))
+}
+
+/// A failure of ours is a Status: kubectl takes a plain "a: b" for YAML, and then shows nothing of it.
+pub fn refusal(status: StatusCode, text: &str) -> Response<Body> {
+    if !status.is_server_error() {
+        return sentence(status, text);
+    }
+    let mut response = json(&json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "reason": "InternalError", "message": text, "code": status.as_u16(),
+    }));
+    *response.status_mut() = status;
+    response
 }
 
 type Answer = Result<Response<Body>, (StatusCode, String)>;
@@ -199,8 +212,8 @@ async fn running(context: &Context, name: Name<'_>) -> Result<String, (StatusCod
     let newest = attempts.into_iter().next();
     let running = newest.filter(|c| c.state() == api::ContainerState::ContainerRunning);
     running.map(|c| c.id).ok_or_else(|| {
-        let text = format!("unable to upgrade connection: container not found (\"{}\")", name.2);
-        not_found(text)
+        // kubectl puts "unable to upgrade connection: " before it.
+        not_found(format!("container not found (\"{}\")", name.2))
     })
 }
 
@@ -232,11 +245,7 @@ async fn container_logs(context: &Arc<Context>, name: Name<'_>, asked: &Asked) -
 
 /// The one that the status shows as `lastState`: in a crash loop that is the newest, else the one before it.
 fn previous(pod: &Pod, container: &str, attempts: Vec<api::Container>) -> Option<api::Container> {
-    let statuses =
-        pod.status.as_ref().into_iter().flat_map(|status| {
-            status.container_statuses.iter().chain(&status.init_container_statuses).flatten()
-        });
-    let mut last = statuses
+    let mut last = facts::told_statuses(pod)
         .filter(|status| status.name == container)
         .filter_map(|status| status.last_state.as_ref()?.terminated.as_ref()?.container_id.clone());
     let id = last.next();
@@ -250,11 +259,7 @@ fn missing_log(pod: &Pod, (_, pod_name, container): Name<'_>, previous: bool) ->
     if previous {
         return format!("previous terminated container \"{container}\" in pod \"{pod_name}\" not found");
     }
-    let statuses =
-        pod.status.as_ref().into_iter().flat_map(|status| {
-            status.container_statuses.iter().chain(&status.init_container_statuses).flatten()
-        });
-    let waiting = statuses
+    let waiting = facts::told_statuses(pod)
         .filter(|status| status.name == container)
         .find_map(|status| status.state.as_ref()?.waiting.as_ref()?.reason.clone());
     let reason = waiting.unwrap_or_else(|| "ContainerCreating".to_owned());

@@ -1,6 +1,7 @@
 //! Exec, attach and port-forward: the runtime gives the URL of its streaming server, and the client's upgraded
 //! connection is joined with one to there, byte for byte. So SPDY and WebSocket work alike, in every version that the
-//! runtime speaks.
+//! runtime speaks. containerd before 2.0 refuses kubectl's first try (`v5.channel.k8s.io`, and WebSocket for port-forward)
+//! with 403, and kubectl goes on with SPDY.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header};
@@ -10,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tracing::debug;
 
-use super::route::{Body, full, sentence};
+use super::route::{Body, full, refusal, sentence};
 
 /// Headers that make an upgrade; everything else stays on its side.
 fn is_forwarded(name: &HeaderName) -> bool {
@@ -33,7 +34,7 @@ pub async fn tunnel(mut request: Request<Incoming>, url: &str) -> Response<Body>
     let answer = match dial(url, request.method().clone(), forwarded(request.headers())).await {
         Ok(answer) => answer,
         Err(error) => {
-            return sentence(StatusCode::BAD_GATEWAY, &format!("cannot reach the runtime's stream: {error}"));
+            return refusal(StatusCode::BAD_GATEWAY, &format!("cannot reach the runtime's stream: {error}"));
         }
     };
     let status = answer.status();
