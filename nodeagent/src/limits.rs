@@ -94,6 +94,8 @@ pub const NODE_STATUS_REPORT: Duration = Duration::from_secs(300);
 /// the answer costs the runtime next to nothing and a node waits for it.
 pub const READY_LOOK: Duration = Duration::from_secs(5);
 pub const NOT_READY_LOOK: Duration = Duration::from_millis(100);
+/// A runtime that says nothing for so long is down (the stock kubelet's threshold).
+pub const RUNTIME_SILENT: Duration = Duration::from_secs(30);
 /// Pause between attempts to register.
 pub const REGISTER_RETRY: Duration = Duration::from_millis(200);
 /// Image names in the node's status (stock `nodeStatusMaxImages`).

@@ -58,9 +58,13 @@ pub fn unknown() -> Readiness {
 }
 
 async fn look(runtime: &dyn Runtime) -> Readiness {
-    let conditions = match runtime.status().await {
-        Ok(conditions) => conditions,
-        Err(error) => return Readiness::unknown(&format!("container runtime is down: {error}")),
+    let conditions = match tokio::time::timeout(limits::RUNTIME_SILENT, runtime.status()).await {
+        Ok(Ok(conditions)) => conditions,
+        Ok(Err(error)) => return Readiness::unknown(&format!("container runtime is down: {error}")),
+        Err(_) => {
+            let seconds = limits::RUNTIME_SILENT.as_secs();
+            return Readiness::unknown(&format!("container runtime is down: no answer for {seconds} s"));
+        }
     };
     let problem = |kind: &str, title: &str| {
         let Some(condition) = conditions.iter().find(|c| c.r#type == kind) else {
@@ -73,5 +77,30 @@ async fn look(runtime: &dyn Runtime) -> Readiness {
     Readiness {
         runtime_problem: problem("RuntimeReady", "container runtime not ready"),
         network_problem: problem("NetworkReady", "container runtime network not ready"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::fake::Fake;
+
+    #[tokio::test(start_paused = true)]
+    async fn readiness_follows_the_runtime() {
+        let runtime = Fake::default();
+        let (readiness_in, mut readiness) = watch::channel(unknown());
+        let (network_in, _network) = watch::channel(None);
+        tokio::spawn(run(Arc::new(runtime.clone()), readiness_in, network_in, CancellationToken::new()));
+        let is_ready = |now: &Readiness| *now == Readiness::default();
+        readiness.wait_for(is_ready).await.unwrap();
+        runtime.fail("Status", "the socket is gone");
+        let down = readiness.wait_for(|now| !is_ready(now)).await.unwrap().clone();
+        assert!(down.runtime_problem.unwrap().contains("container runtime is down: "));
+        readiness.wait_for(is_ready).await.unwrap();
+        runtime.hang(true);
+        let silent = readiness.wait_for(|now| !is_ready(now)).await.unwrap().clone();
+        assert_eq!(silent.runtime_problem.unwrap(), "container runtime is down: no answer for 30 s");
+        runtime.hang(false);
+        readiness.wait_for(is_ready).await.unwrap();
     }
 }

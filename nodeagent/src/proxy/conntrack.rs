@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use std::process::Stdio;
 
 use tokio::process::Command;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::model::Model;
 
@@ -48,7 +48,8 @@ fn flush(destination: &[&str], port: u16, gone: Option<Ipv4Addr>) -> Flush {
     Flush(arguments)
 }
 
-/// conntrack also fails when there was nothing to delete, so a failure is only worth a debug line.
+/// conntrack also fails when there was nothing to delete, so a failure is only worth a debug line; its absence is told
+/// once.
 pub async fn run(flush: &Flush) {
     let result = Command::new("conntrack")
         .args(&flush.0)
@@ -58,5 +59,11 @@ pub async fn run(flush: &Flush) {
         .kill_on_drop(true)
         .status()
         .await;
+    static TOLD: std::sync::Once = std::sync::Once::new();
+    if result.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+        TOLD.call_once(|| {
+            warn!("the command conntrack is missing: UDP clients keep talking to endpoints that are gone until they pause");
+        });
+    }
     debug!(arguments = ?flush.0, ?result, "flushed UDP flows");
 }

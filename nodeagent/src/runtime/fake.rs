@@ -28,6 +28,8 @@ struct State {
     images: Vec<String>,
     failures: HashMap<&'static str, Error>,
     calls: Vec<String>,
+    exec_exit_code: i32,
+    hangs: bool,
 }
 
 struct Held {
@@ -56,6 +58,16 @@ impl Fake {
                 finish(&mut held.status, exit_code);
             }
         }
+    }
+
+    /// Whether `Status` never answers.
+    pub fn hang(&self, hangs: bool) {
+        self.state.lock().hangs = hangs;
+    }
+
+    /// How commands end from now on.
+    pub fn exec_ends_with(&self, exit_code: i32) {
+        self.state.lock().exec_exit_code = exit_code;
     }
 
     /// Changing verbs so far, such as `start c2 web`.
@@ -114,6 +126,11 @@ impl Runtime for Fake {
     }
 
     async fn status(&self) -> Result<Vec<api::RuntimeCondition>> {
+        let hangs = self.state.lock().hangs;
+        if hangs {
+            std::future::pending::<()>().await;
+        }
+        self.state.lock().step("Status", None)?;
         let ready = |kind: &str| api::RuntimeCondition {
             r#type: kind.to_owned(),
             status: true,
@@ -265,7 +282,7 @@ impl Runtime for Fake {
     }
 
     async fn reopen_log(&self, _id: &str) -> Result<()> {
-        Ok(())
+        self.state.lock().step("ReopenContainerLog", None)
     }
 
     async fn container_stats(&self) -> Result<Vec<api::ContainerStats>> {
@@ -278,8 +295,9 @@ impl Runtime for Fake {
         command: &[String],
         _timeout: Duration,
     ) -> Result<api::ExecSyncResponse> {
-        self.state.lock().step("ExecSync", Some(format!("exec {id} {}", command.join(" "))))?;
-        Ok(api::ExecSyncResponse::default())
+        let mut state = self.state.lock();
+        state.step("ExecSync", Some(format!("exec {id} {}", command.join(" "))))?;
+        Ok(api::ExecSyncResponse { exit_code: state.exec_exit_code, ..Default::default() })
     }
 
     async fn exec_url(&self, _id: &str, _command: Vec<String>, _streams: Streams) -> Result<String> {

@@ -98,3 +98,40 @@ fn compress(path: &Path) -> std::io::Result<()> {
     output.finish()?;
     std::fs::remove_file(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::fake::Fake;
+
+    #[tokio::test]
+    async fn old_files_are_compressed_and_few() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("0.log");
+        let policy = Policy { max_bytes: 10, max_files: 3 };
+        for stamp in ["20260101-000000.gz", "20260102-000000.gz", "20260103-000000"] {
+            std::fs::write(format!("{}.{stamp}", path.display()), "old\n").unwrap();
+        }
+        std::fs::write(&path, "a long line\n").unwrap();
+        rotate(&Fake::default(), "c1", &path, policy).await.unwrap();
+        let files = rotated_files(&path);
+        let names: Vec<_> =
+            files.iter().map(|f| f.file_name().unwrap().to_string_lossy().into_owned()).collect();
+        // With the log itself, which the runtime makes anew, that is three.
+        assert_eq!(names.len(), 2, "{names:?}");
+        assert_eq!(names[0], "0.log.20260103-000000.gz");
+        assert_eq!(std::fs::read_to_string(&files[1]).unwrap(), "a long line\n");
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_log_that_is_not_reopened_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("0.log");
+        std::fs::write(&path, "a long line\n").unwrap();
+        let runtime = Fake::default();
+        runtime.fail("ReopenContainerLog", "no");
+        let refused = rotate(&runtime, "c1", &path, Policy { max_bytes: 1, max_files: 3 }).await;
+        assert!(refused.is_err() && path.exists() && rotated_files(&path).is_empty());
+    }
+}
