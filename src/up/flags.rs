@@ -83,6 +83,7 @@ pub fn nodeagent(settings: &Settings) -> Result<balsa_nodeagent::Config> {
     line.flag("hostname-override", &settings.node_name);
     line.flag("node-ip", settings.node_ip);
     line.flag("root-dir", settings.layout.node_dir().display());
+    line.flag("pod-manifest-path", settings.layout.manifests_dir().display());
     if let Some(endpoint) = &settings.container_runtime_endpoint {
         line.flag("container-runtime-endpoint", endpoint.trim_start_matches("unix://"));
     }

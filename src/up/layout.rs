@@ -9,7 +9,8 @@ use anyhow::{Context, Result, ensure};
 /// pki/                certificates and keys; the store's own below etcd/
 /// store/              the store's member
 /// node/               pods and volumes; node/runtime is containerd's, node/runtime/images/*.tar is imported at start
-/// balsa.pid, lock
+/// manifests/          static pods: what lies here runs on this node
+/// balsa.pid, lock, node-name
 /// ```
 #[derive(Debug, Clone)]
 pub struct Layout {
@@ -62,6 +63,15 @@ impl Layout {
 
     pub fn runtime_dir(&self) -> PathBuf {
         self.node_dir().join("runtime")
+    }
+
+    pub fn manifests_dir(&self) -> PathBuf {
+        self.data_dir.join("manifests")
+    }
+
+    /// Whose data this is.
+    pub fn node_name_file(&self) -> PathBuf {
+        self.data_dir.join("node-name")
     }
 
     pub fn pid_file(&self) -> PathBuf {

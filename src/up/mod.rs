@@ -27,9 +27,13 @@ use settings::Settings;
 pub async fn run(args: Args, shutdown: CancellationToken) -> Result<()> {
     let started = Instant::now();
     let settings = Settings::resolve(args)?;
+    preflight::check_root()?;
+    // Before the ports: a second start on the same data finds them taken, which is not what is wrong.
+    let _lock = lock::DataDirLock::acquire(&settings)?;
     preflight::check(&settings)?;
-    let _lock = lock::DataDirLock::acquire(&settings.layout)?;
     note_process(&settings).context("write the pid file")?;
+    let manifests = settings.layout.manifests_dir();
+    std::fs::create_dir_all(&manifests).with_context(|| format!("create {}", manifests.display()))?;
     certificates::ensure(&settings)?;
     println!(
         "balsa {}: node {}, data in {}",

@@ -13,11 +13,15 @@ use super::settings::{KUBELET_PORT, Settings};
 const CNI_FOLDERS: [&str; 2] = ["/usr/lib/cni", "/opt/cni/bin"];
 const CNI_PLUGINS: [&str; 4] = ["bridge", "host-local", "portmap", "loopback"];
 
-pub fn check(settings: &Settings) -> Result<()> {
+pub fn check_root() -> Result<()> {
     ensure!(
         nix::unistd::geteuid().is_root(),
         "balsa up starts containers and networks, which needs root: run it with sudo"
     );
+    Ok(())
+}
+
+pub fn check(settings: &Settings) -> Result<()> {
     commands(settings)?;
     cni_plugins()?;
     cgroups()?;
@@ -26,7 +30,7 @@ pub fn check(settings: &Settings) -> Result<()> {
 }
 
 fn commands(settings: &Settings) -> Result<()> {
-    let mut wanted = vec![("nft", "nftables"), ("ip", "iproute2")];
+    let mut wanted = vec![("nft", "nftables"), ("ip", "iproute2"), ("conntrack", "conntrack")];
     if settings.container_runtime_endpoint.is_none() {
         wanted.extend([("containerd", "containerd"), ("ctr", "containerd"), ("runc", "runc")]);
     }
