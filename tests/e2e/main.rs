@@ -8,9 +8,15 @@ mod crash;
 mod hello;
 mod kube_rs;
 mod lifecycle;
+mod pods;
+mod probes;
 mod security;
+mod services;
+mod static_pods;
 mod stock_etcd;
 mod store;
+mod streams;
+mod unfit;
 mod verbs;
 mod workloads;
 
@@ -68,11 +74,18 @@ fn main() -> ExitCode {
         shared.trial("daemons_run_and_roll", workloads::daemons_run_and_roll),
         shared.trial("components_are_healthy", workloads::components_are_healthy),
         shared.trial("one_of_two_controllers_leads", workloads::one_of_two_controllers_leads),
+        shared.trial("containers_get_what_their_pods_say", pods::containers_get_what_their_pods_say),
+        shared.trial("probes_and_hooks_decide", probes::probes_and_hooks_decide),
+        shared.trial("streams_reach_containers", streams::streams_reach_containers),
+        shared.trial("services_of_every_kind", services::services_of_every_kind),
+        shared.trial("manifests_become_pods", static_pods::manifests_become_pods),
         shared.trial("refused_clients_change_nothing", security::refused_clients),
         shared.trial("malformed_requests_get_stock_answers", security::malformed_requests),
         shared.trial("kube_rs_lists_watches_patches_applies", kube_rs::works),
         shared.trial("etcdctl_reads_the_registry", store::etcdctl_reads_the_registry),
+        shared.trial("second_start_is_told", unfit::second_start_is_told),
         shared.trial("kill_nine_under_load_loses_nothing", crash::kill_nine_under_load),
+        trial("unfit_hosts_are_told", unfit::unfit_hosts_are_told),
         trial("etcdctl_against_one_member", || store::etcdctl_against(1)),
         trial("etcdctl_against_three_members", || store::etcdctl_against(3)),
         trial("killing_one_of_three_loses_nothing", store::killing_one_of_three),
