@@ -26,7 +26,6 @@ pub mod event;
 pub mod image_archive;
 pub mod node;
 pub mod observe;
-mod offline;
 pub mod pod;
 pub mod runtime;
 pub mod serve;

@@ -1,17 +1,15 @@
-//! An API server for one node, in memory: pods, ConfigMaps, statuses and events, as the agent's link shows them.
+//! An API server for one node, in memory: pods, ConfigMaps, statuses and events, as the agent's link shows them. The rest
+//! is as on a node without a control plane.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use balsa_nodeagent::api_link::{ApiLink, Change, References};
+use balsa_nodeagent::api_link::{ApiLink, Change};
 use balsa_proto::client::{Error, ObjectKey};
 use jiff::Timestamp;
-use k8s_openapi::api::authentication::v1::TokenRequest;
-use k8s_openapi::api::authorization::v1::SubjectAccessReviewSpec;
-use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Node, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -38,10 +36,6 @@ impl State {
             changes.send(change).ok();
         }
     }
-}
-
-fn unsupported<T>() -> Result<T, Error> {
-    Err(Error::Config("not in the fake".to_owned()))
 }
 
 impl FakeLink {
@@ -143,55 +137,11 @@ impl ApiLink for FakeLink {
         }
         Ok(())
     }
-    async fn create_pod(&self, _pod: &Pod) -> Result<Pod, Error> {
-        unsupported()
-    }
     async fn config_map(&self, key: &ObjectKey) -> Option<Arc<ConfigMap>> {
         self.state.lock().config_maps.get(&key.name).cloned().map(Arc::new)
-    }
-    async fn secret(&self, _key: &ObjectKey) -> Option<Arc<Secret>> {
-        None
-    }
-    fn retain(&self, _references: &References) {}
-    async fn services(&self, _namespace: &str) -> Vec<Arc<Service>> {
-        Vec::new()
-    }
-    async fn service_account_token(
-        &self,
-        _account: &ObjectKey,
-        _request: &TokenRequest,
-    ) -> Result<TokenRequest, Error> {
-        unsupported()
     }
     async fn create_event(&self, event: &Event) -> Result<(), Error> {
         self.state.lock().events.extend(event.reason.clone());
         Ok(())
-    }
-    async fn patch_event(&self, _key: &ObjectKey, _patch: Value) -> Result<(), Error> {
-        Ok(())
-    }
-    async fn node(&self, _name: &str) -> Result<Node, Error> {
-        unsupported()
-    }
-    async fn create_node(&self, _node: &Node) -> Result<Node, Error> {
-        unsupported()
-    }
-    async fn patch_node(&self, _name: &str, _patch: Value) -> Result<Node, Error> {
-        unsupported()
-    }
-    async fn patch_node_status(&self, _name: &str, _patch: Value) -> Result<Node, Error> {
-        unsupported()
-    }
-    async fn lease(&self, _key: &ObjectKey) -> Result<Lease, Error> {
-        unsupported()
-    }
-    async fn create_lease(&self, _lease: &Lease) -> Result<Lease, Error> {
-        unsupported()
-    }
-    async fn update_lease(&self, _lease: &Lease) -> Result<Lease, Error> {
-        unsupported()
-    }
-    async fn is_allowed(&self, _review: SubjectAccessReviewSpec) -> Result<bool, Error> {
-        Ok(false)
     }
 }
