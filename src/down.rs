@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use balsa_nodeagent::config::RuntimeChoice;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -35,8 +36,15 @@ pub async fn run(args: &Args) -> Result<()> {
     stop_process(&layout.pid_file()).await?;
     let node = balsa_nodeagent::Config::in_data_dir(&layout.runtime_dir());
     let node = balsa_nodeagent::Config { root_dir: layout.node_dir(), ..node };
-    let removed =
-        balsa_nodeagent::teardown::run(&node).await.context("take the node's containers and network away")?;
+    // Ours last: with it go the network and the mounts that the other's pods still use.
+    let external = external_runtime(&layout)?.map(RuntimeChoice::Endpoint);
+    let runtimes = external.into_iter().chain([node.runtime.clone()]);
+    let mut removed = 0;
+    for runtime in runtimes {
+        let node = balsa_nodeagent::Config { runtime, ..node.clone() };
+        let of_runtime = balsa_nodeagent::teardown::run(&node).await;
+        removed += of_runtime.context("take the node's containers and network away")?;
+    }
     println!("{removed} pods removed");
     if args.wipe {
         std::fs::remove_dir_all(&layout.data_dir)
@@ -44,6 +52,16 @@ pub async fn run(args: &Args) -> Result<()> {
         println!("{} removed", layout.data_dir.display());
     }
     Ok(())
+}
+
+/// The socket of the runtime that `balsa up` was last given.
+fn external_runtime(layout: &Layout) -> Result<Option<PathBuf>> {
+    let path = layout.runtime_endpoint_file();
+    match std::fs::read_to_string(&path) {
+        Ok(socket) => Ok(Some(PathBuf::from(socket))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("read {}", path.display())),
+    }
 }
 
 /// SIGTERM to the process of the pid file, if it still is a balsa.

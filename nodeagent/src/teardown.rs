@@ -13,13 +13,23 @@ use crate::{cgroup, network, proxy, services, volume};
 
 /// How many sandboxes were removed. The agent itself must have ended before.
 pub async fn run(config: &Config) -> Result<usize, Error> {
-    let RuntimeChoice::Supervised(containerd) = &config.runtime else { return Ok(0) };
-    let mut removed = 0;
-    if containerd.folder.exists() {
-        let daemon = Containerd::start(containerd.clone()).await?;
-        removed = remove_pods(&Cri::new(&daemon.socket())).await;
-        daemon.stop().await;
-    }
+    let removed = match &config.runtime {
+        RuntimeChoice::Supervised(containerd) if containerd.folder.exists() => {
+            let daemon = Containerd::start(containerd.clone()).await?;
+            let removed = remove_pods(&Cri::new(&daemon.socket()), |_| true).await;
+            daemon.stop().await;
+            removed
+        }
+        RuntimeChoice::Supervised(_) => 0,
+        // Others may use it too: ours are the pods that have a folder here.
+        RuntimeChoice::Endpoint(socket) => {
+            let pods = config.root_dir.join("pods");
+            let is_ours = |uid: &str| !uid.is_empty() && pods.join(uid).is_dir();
+            let cri = Cri::new(socket);
+            cri.version().await.map_err(|source| Error::Runtime { endpoint: socket.clone(), source })?;
+            remove_pods(&cri, is_ours).await
+        }
+    };
     if let Err(error) = network::remove(&services::network_config(config)).await {
         warn!(error = &error as &dyn std::error::Error, "the pod network was not removed whole");
     }
@@ -32,14 +42,15 @@ pub async fn run(config: &Config) -> Result<usize, Error> {
     Ok(removed)
 }
 
-async fn remove_pods(runtime: &Cri) -> usize {
-    let sandboxes = match runtime.list_sandboxes(None).await {
+async fn remove_pods(runtime: &Cri, is_ours: impl Fn(&str) -> bool) -> usize {
+    let mut sandboxes = match runtime.list_sandboxes(None).await {
         Ok(sandboxes) => sandboxes,
         Err(error) => {
             warn!(%error, "cannot list what runs");
             return 0;
         }
     };
+    sandboxes.retain(|sandbox| is_ours(sandbox.metadata.as_ref().map_or("", |metadata| &metadata.uid)));
     let cgroups = cgroup::Hierarchy::detect();
     let removals = sandboxes.iter().map(|sandbox| async {
         let removed = match runtime.stop_sandbox(&sandbox.id).await {

@@ -84,8 +84,8 @@ pub fn nodeagent(settings: &Settings) -> Result<balsa_nodeagent::Config> {
     line.flag("node-ip", settings.node_ip);
     line.flag("root-dir", settings.layout.node_dir().display());
     line.flag("pod-manifest-path", settings.layout.manifests_dir().display());
-    if let Some(endpoint) = &settings.container_runtime_endpoint {
-        line.flag("container-runtime-endpoint", endpoint.trim_start_matches("unix://"));
+    if let Some(socket) = settings.runtime_socket() {
+        line.flag("container-runtime-endpoint", socket);
     }
     line.flag("cluster-dns", CLUSTER_DNS);
     line.flag("cluster-domain", CLUSTER_DOMAIN);

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 /// store/              the store's member
 /// node/               pods and volumes; node/runtime is containerd's, node/runtime/images/*.tar is imported at start
 /// manifests/          static pods: what lies here runs on this node
-/// balsa.pid, lock, node-name
+/// balsa.pid, lock, node-name, runtime-endpoint (of a runtime that is not ours)
 /// ```
 #[derive(Debug, Clone)]
 pub struct Layout {
@@ -31,9 +31,9 @@ impl Layout {
         Ok(Self { data_dir })
     }
 
-    /// Whether `balsa up` has been here.
+    /// Whether `balsa up` has really started here; a refused start leaves no more than a lock.
     pub fn is_ours(&self) -> bool {
-        self.lock_file().exists()
+        self.pid_file().exists()
     }
 
     pub fn pki_dir(&self) -> PathBuf {
@@ -72,6 +72,11 @@ impl Layout {
     /// Whose data this is.
     pub fn node_name_file(&self) -> PathBuf {
         self.data_dir.join("node-name")
+    }
+
+    /// Which runtime has the containers, if it is not ours: what `balsa down` must ask.
+    pub fn runtime_endpoint_file(&self) -> PathBuf {
+        self.data_dir.join("runtime-endpoint")
     }
 
     pub fn pid_file(&self) -> PathBuf {

@@ -31,7 +31,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> Result<()> {
     // Before the ports: a second start on the same data finds them taken, which is not what is wrong.
     let _lock = lock::DataDirLock::acquire(&settings)?;
     preflight::check(&settings)?;
-    note_process(&settings).context("write the pid file")?;
+    note_process(&settings).context("note what runs for balsa down")?;
     let manifests = settings.layout.manifests_dir();
     std::fs::create_dir_all(&manifests).with_context(|| format!("create {}", manifests.display()))?;
     certificates::ensure(&settings)?;
@@ -88,7 +88,10 @@ async fn start(settings: &Settings, parts: &mut Parts, started: Instant) -> Resu
     Ok(())
 }
 
-/// The process id, for `balsa down`.
+/// The process id and the runtime, for `balsa down`.
 fn note_process(settings: &Settings) -> std::io::Result<()> {
+    if let Some(socket) = settings.runtime_socket() {
+        std::fs::write(settings.layout.runtime_endpoint_file(), socket)?;
+    }
     std::fs::write(settings.layout.pid_file(), format!("{}\n", std::process::id()))
 }

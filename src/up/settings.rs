@@ -87,6 +87,11 @@ impl Settings {
         self.etcd_servers.is_none()
     }
 
+    /// The path of a runtime's socket that is not ours.
+    pub fn runtime_socket(&self) -> Option<&str> {
+        self.container_runtime_endpoint.as_deref().map(|endpoint| endpoint.trim_start_matches("unix://"))
+    }
+
     pub fn server_url(&self) -> String {
         format!("https://127.0.0.1:{}", self.secure_port)
     }
