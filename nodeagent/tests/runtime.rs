@@ -140,6 +140,26 @@ async fn ids(runtime: &dyn Runtime, uid: &str) -> Vec<String> {
     ids
 }
 
+async fn a_debugging_container_sees_its_target(link: &FakeLink, mut pod: Pod) {
+    let debugging = json!([{
+        "name": "looker", "image": IMAGE, "imagePullPolicy": "Never", "targetContainerName": "main",
+        "command": ["sh", "-c", "tr '\\0' ' ' < /proc/1/cmdline > /dev/termination-log"],
+    }]);
+    pod.spec.as_mut().unwrap().ephemeral_containers = serde_json::from_value(debugging).unwrap();
+    link.put_pod(pod);
+    let seen = eventually("the debugging container's last words", async || {
+        let ended = link.status("one")?["ephemeralContainerStatuses"][0]["state"]["terminated"].clone();
+        ended["message"].as_str().map(str::to_owned)
+    })
+    .await;
+    assert!(seen.contains("echo color=$COLOR"), "process 1 of the target is {seen:?}");
+    let status = link.status("one").unwrap();
+    assert_eq!(
+        (&status["phase"], &status["containerStatuses"][0]["restartCount"]),
+        (&json!("Running"), &json!(0))
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn pods_run_and_survive_the_agent_and_containerd() {
     assert!(nix::unistd::geteuid().is_root(), "this test needs root: it starts containerd");
@@ -157,7 +177,8 @@ async fn pods_run_and_survive_the_agent_and_containerd() {
     // A pod with a ConfigMap, from nothing to a written log.
     let link = FakeLink::new();
     link.put_config_map("settings", &[("color", "green")]);
-    link.put_pod(pod("one", "echo color=$COLOR file=$(cat /settings/color); touch /scratch/x; sleep 1000"));
+    let one = pod("one", "echo color=$COLOR file=$(cat /settings/color); touch /scratch/x; sleep 1000");
+    link.put_pod(one.clone());
     let agent = Agent::start(folder.path(), runtime.clone(), link.clone());
     eventually("phase Running", async || phase(&link, "one").filter(|phase| phase == "Running")).await;
     let log = folder.path().join("logs/default_one_uid-one/main/0.log");
@@ -194,6 +215,8 @@ async fn pods_run_and_survive_the_agent_and_containerd() {
     let file = folder.path().join("kubelet/pods/uid-one/volumes/kubernetes.io~configmap/settings/color");
     eventually("the changed file", async || (std::fs::read_to_string(&file).ok()? == "blue").then_some(()))
         .await;
+
+    a_debugging_container_sees_its_target(&link, one).await;
 
     // The agent and containerd stop and start: the same container.
     let before = ids(runtime.as_ref(), "uid-one").await;

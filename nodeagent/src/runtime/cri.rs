@@ -87,6 +87,12 @@ fn image_spec(image: &str) -> Option<api::ImageSpec> {
 
 const CALL: Duration = limits::CRI_CALL;
 
+/// CRI counts whole seconds; rounded up, because a grace of 4 s of which a moment has passed is not one of 3.
+fn whole_seconds(time: Duration) -> i64 {
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    i64::try_from(seconds).unwrap_or(i64::MAX)
+}
+
 #[async_trait]
 impl Runtime for Cri {
     async fn version(&self) -> Result<api::VersionResponse> {
@@ -163,8 +169,8 @@ impl Runtime for Cri {
     }
 
     async fn stop_container(&self, id: &str, grace: Duration) -> Result<()> {
-        let timeout = i64::try_from(grace.as_secs()).unwrap_or(i64::MAX);
-        let message = api::StopContainerRequest { container_id: id.to_owned(), timeout };
+        let message =
+            api::StopContainerRequest { container_id: id.to_owned(), timeout: whole_seconds(grace) };
         let answer = self.runtime.clone().stop_container(request(message, grace + CALL)).await;
         gone_is_done(answer.map(|_| ()).map_err(failed("StopContainer")))
     }
@@ -210,7 +216,7 @@ impl Runtime for Cri {
         let message = api::ExecSyncRequest {
             container_id: id.to_owned(),
             cmd: command.to_vec(),
-            timeout: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+            timeout: whole_seconds(timeout),
         };
         let deadline = if timeout.is_zero() { limits::EXEC_WITHOUT_TIMEOUT } else { timeout + CALL };
         let answer = self.runtime.clone().exec_sync(request(message, deadline)).await;
@@ -277,5 +283,15 @@ impl Runtime for Cri {
         let answer = self.images.clone().image_fs_info(request(api::ImageFsInfoRequest {}, CALL)).await;
         let systems = answer.map_err(failed("ImageFsInfo"))?.into_inner().image_filesystems;
         Ok(systems.iter().filter_map(|fs| fs.used_bytes.as_ref()).map(|used| used.value).sum())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grace_is_never_cut_short() {
+        assert_eq!([0, 1, 3999, 4000].map(|ms| whole_seconds(Duration::from_millis(ms))), [0, 1, 4, 4]);
     }
 }
