@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result, ensure};
 use balsa_chaos_tests::lab::Cluster;
 
-use super::hello::EXAMPLE;
+use super::hello::{EXAMPLE, first_pod};
+use super::streams::port_forward;
 
 pub fn kill_nine_under_load(cluster: &mut Cluster) -> Result<()> {
     cluster.kubectl_ok(&["apply", "-f", EXAMPLE])?;
@@ -42,6 +43,13 @@ pub fn kill_nine_under_load(cluster: &mut Cluster) -> Result<()> {
         containers_before == containers_after,
         "containers before {containers_before}\nand after {containers_after}"
     );
+    // Streams reach containers that were started in the life before.
+    let pod = first_pod(cluster)?;
+    ensure!(
+        cluster.kubectl_ok(&["exec", &pod, "--", "echo", "reached"])? == "reached\n",
+        "exec after the kill"
+    );
+    port_forward(cluster, &format!("pod/{pod}"), &format!("pod {pod}"))?;
     cluster.kubectl_ok(&["delete", "configmaps", "-l", "load=yes"])?;
     cluster.kubectl_ok(&["delete", "-f", EXAMPLE]).map(drop)
 }

@@ -16,15 +16,15 @@ const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/manifests
 pub fn streams_reach_containers(cluster: &mut Cluster) -> Result<()> {
     cluster.kubectl_ok(&["apply", "-f", MANIFEST])?;
     cluster.kubectl_ok(&["wait", "--for=condition=Ready", "pod/web", "pod/echo", "--timeout=60s"])?;
-    port_forward(cluster, "pod/web")?;
+    port_forward(cluster, "pod/web", "forwarded\n")?;
     attach(cluster)?;
     copy(cluster)?;
     exit_codes_and_refusals(cluster)?;
     cluster.kubectl_ok(&["delete", "-f", MANIFEST, "--now", "--timeout=60s"]).map(drop)
 }
 
-/// Several connections over one tunnel.
-pub fn port_forward(cluster: &Cluster, target: &str) -> Result<()> {
+/// Several connections over one tunnel to a web server on port 8080, whose answer has `wanted` in it.
+pub fn port_forward(cluster: &Cluster, target: &str, wanted: &str) -> Result<()> {
     let log = cluster.scratch().join(format!("forward-{}.log", target.replace('/', "-")));
     let mut tunnel = Process::start(&mut cluster.kubectl(&["port-forward", target, ":8080"]), &log)?;
     tunnel.wait_for_log("Forwarding from 127.0.0.1:", RUNNING)?;
@@ -34,7 +34,7 @@ pub fn port_forward(cluster: &Cluster, target: &str) -> Result<()> {
     for _ in 0..3 {
         let body = http_get(cluster, &url)?;
         ensure!(
-            body == "forwarded\n",
+            body.contains(wanted),
             "through the tunnel came {body:?}; kubectl printed:\n{}",
             tunnel.log()
         );
