@@ -1,4 +1,4 @@
-//! Streams through the API server and the node: port-forward, attach, cp, exec's exit code.
+//! Streams through the API server and the node: port-forward, attach, cp, exec's exit code, debug.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
@@ -20,6 +20,7 @@ pub fn streams_reach_containers(cluster: &mut Cluster) -> Result<()> {
     attach(cluster)?;
     copy(cluster)?;
     exit_codes_and_refusals(cluster)?;
+    debug(cluster)?;
     cluster.kubectl_ok(&["delete", "-f", MANIFEST, "--now", "--timeout=60s"]).map(drop)
 }
 
@@ -101,5 +102,37 @@ fn exit_codes_and_refusals(cluster: &Cluster) -> Result<()> {
     if !refused.contains("no-such-command") {
         bail!("exec of a command that is not there: {refused}");
     }
+    Ok(())
+}
+
+/// A debugging container sees the processes of its target, keeps its status, and ends without being restarted.
+fn debug(cluster: &Cluster) -> Result<()> {
+    let image = "--image=balsa.local/busybox:1";
+    cluster.kubectl_ok(&[
+        "debug",
+        "web",
+        image,
+        "--target=web",
+        "-c",
+        "looker",
+        "--",
+        "cat",
+        "/proc/1/cmdline",
+    ])?;
+    let template = "jsonpath={.status.ephemeralContainerStatuses[0].name} {.status.ephemeralContainerStatuses[0].state.terminated.reason} {.status.ephemeralContainerStatuses[0].restartCount}";
+    let asked = ["get", "pod", "web", "-o", template];
+    cluster.kubectl_until("the debugging container ends", RUNNING, &asked, |output| {
+        output == "looker Completed 0"
+    })?;
+    let seen = cluster.kubectl_ok(&["logs", "web", "-c", "looker"])?;
+    ensure!(seen.starts_with("httpd\0-f"), "process 1 of the target is {seen:?}");
+    let meanwhile = cluster.kubectl_ok(&[
+        "get",
+        "pod",
+        "web",
+        "-o",
+        "jsonpath={.status.phase} {.status.containerStatuses[0].ready}",
+    ])?;
+    ensure!(meanwhile == "Running true", "the pod meanwhile: {meanwhile}");
     Ok(())
 }
