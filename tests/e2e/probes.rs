@@ -36,6 +36,8 @@ fn run(cluster: &Cluster, container: &str, command: &[&str]) -> Result<()> {
 }
 
 fn readiness_waits_for_its_probe(cluster: &Cluster) -> Result<()> {
+    let started = ["get", "pod", "probed", "-o", "jsonpath={.status.containerStatuses[*].started}"];
+    cluster.kubectl_until("all started", RUNNING, &started, |output| output == "true true true")?;
     states(cluster, "started, not ready", "exec false 0;http false 0;tcp false 0;")?;
     run(cluster, "exec", &["touch", "/tmp/ready"])?;
     run(cluster, "http", &["touch", "/www/ready"])?;

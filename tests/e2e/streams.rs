@@ -88,7 +88,7 @@ fn copy(cluster: &Cluster) -> Result<()> {
 
 fn exit_codes_and_refusals(cluster: &Cluster) -> Result<()> {
     let status =
-        cluster.kubectl(&["exec", "web", "--", "sh", "-c", "exit 7"]).status().context("run kubectl")?;
+        cluster.kubectl(&["exec", "web", "--", "sh", "-c", "exit 7"]).output().context("run kubectl")?.status;
     ensure!(status.code() == Some(7), "kubectl exec ended with {status}, the command with 7");
     let reason =
         ["get", "pod", "crashes", "-o", "jsonpath={.status.containerStatuses[0].state.waiting.reason}"];
