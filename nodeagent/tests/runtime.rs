@@ -232,8 +232,10 @@ async fn pods_run_and_survive_the_agent_and_containerd() {
     assert_eq!(ids(runtime.as_ref(), "uid-one").await, before, "adopted, not started again");
 
     // A container that dies is started again; a deleted pod goes with everything.
-    runtime.exec_sync(&before[0], &["kill".to_owned(), "1".to_owned()], Duration::from_secs(5)).await.ok();
-    runtime.stop_container(&before[0], Duration::ZERO).await.unwrap();
+    let containers = runtime.list_containers(Some("uid-one")).await.unwrap();
+    let main = containers.iter().find(|c| c.metadata.as_ref().is_some_and(|m| m.name == "main")).unwrap();
+    runtime.exec_sync(&main.id, &["kill".to_owned(), "1".to_owned()], Duration::from_secs(5)).await.ok();
+    runtime.stop_container(&main.id, Duration::ZERO).await.unwrap();
     eventually("a restarted container", async || {
         let status = link.status("one")?;
         (status["containerStatuses"][0]["restartCount"] == 1 && status["phase"] == "Running").then_some(())
