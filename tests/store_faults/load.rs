@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use balsa_chaos_tests::lab::eventually;
 use balsa_proto::etcd::etcdserverpb::kv_client::KvClient;
 use balsa_proto::etcd::etcdserverpb::lease_client::LeaseClient;
 use balsa_proto::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
@@ -24,6 +25,7 @@ const WRITERS: u64 = 8;
 const KEYS_PER_WRITER: u64 = 5;
 /// One writer asks for a compaction this often.
 const COMPACT_EVERY: u64 = 150;
+const RETRY: Duration = Duration::from_millis(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the clients were told.
@@ -92,8 +94,13 @@ impl Load {
         Self { stop, count, thread }
     }
 
-    pub fn acknowledged(&self) -> u64 {
-        self.count.load(Ordering::Relaxed)
+    /// Until so many writes were acknowledged.
+    pub fn wait_for(&self, writes: u64, timeout: Duration) -> Result<()> {
+        eventually("enough writes are acknowledged", timeout, || {
+            let have = self.count.load(Ordering::Relaxed);
+            ensure!(have >= writes, "{have} so far");
+            Ok(())
+        })
     }
 
     pub fn stop(self) -> Acknowledged {
@@ -102,7 +109,7 @@ impl Load {
     }
 }
 
-/// Ends at the first error: the member is gone.
+/// Goes on through errors: the member may be gone for a while, or the leader another.
 async fn writer(number: u64, channel: Channel, stop: Arc<AtomicBool>, count: Arc<AtomicU64>) -> Acknowledged {
     let mut kv = KvClient::new(channel);
     let mut told = Acknowledged::default();
@@ -111,7 +118,10 @@ async fn writer(number: u64, channel: Channel, stop: Arc<AtomicBool>, count: Arc
             break;
         }
         let key = format!("{number}/{}", write % KEYS_PER_WRITER);
-        let Some(revision) = write_pair(&mut kv, &key, write).await else { break };
+        let Some(revision) = write_pair(&mut kv, &key, write).await else {
+            tokio::time::sleep(RETRY).await;
+            continue;
+        };
         told.written.insert(pair(&key), write);
         told.written.insert(key, write);
         told.revision = told.revision.max(revision);

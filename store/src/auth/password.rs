@@ -53,9 +53,11 @@ mod tests {
         assert!(!verify("", &PasswordHash(Default::default())));
     }
 
+    /// By the Go library that etcd hashes with.
     #[test]
-    fn a_hash_made_by_etcd_is_understood() {
-        let made = PasswordHash("$2a$04$MLmRmuvROT9xqGcNNGVrTeFOwb9d3mRlLgDlYZNzbYh2JJPF1bpTC".into());
+    fn a_hash_made_in_go_is_understood() {
+        let made = PasswordHash("$2a$04$ZeK4zmMlDiUcAGAjVSIfHeghtnXlZ5YubYY62ZEP9IRJqiG0NnizS".into());
+        assert!(verify("secret", &made));
         assert!(!verify("another password", &made));
     }
 

@@ -63,7 +63,7 @@ impl Ranges {
     }
 }
 
-/// A permission must be for at least one key. Source: etcd #15000 series (`isValidPermissionRange`).
+/// A permission must be for at least one key. Source: etcd v3.6, `isValidPermissionRange`.
 pub fn is_valid(key: &[u8], range_end: &[u8]) -> bool {
     !key.is_empty() && (range_end.is_empty() || range_end == [0] || key < range_end)
 }
