@@ -1,6 +1,7 @@
 //! openraft's own storage tests over our log on disk and our state machine.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use balsa_store::apply::{Applier, ApplyOptions};
 use balsa_store::backend::RocksBackend;
@@ -14,15 +15,20 @@ use openraft::testing::log::{StoreBuilder, Suite};
 use prometheus_client::metrics::histogram::Histogram;
 use tempfile::TempDir;
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
-struct Builder;
+/// Counts the open databases: RocksDB's own threads do not survive the end of a process that has not closed it.
+struct Builder {
+    databases: TaskTracker,
+}
 
 impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Builder {
     async fn build(&self) -> Result<(TempDir, LogStore, StateMachine), StorageError<TypeConfig>> {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let log =
             LogStore::open(&dir.path().join("log"), (1, 1), Histogram::new([1.0]), None).expect("opens");
-        let backend = Arc::new(RocksBackend::open(&dir.path().join("state"), None).expect("opens"));
+        let open = Some(self.databases.token());
+        let backend = Arc::new(RocksBackend::open(&dir.path().join("state"), open).expect("opens"));
         let (applier, ..) = Applier::open(backend, ApplyOptions::default()).expect("opens");
         let state = apply_thread::applied_state(&applier).expect("decodes");
         let apply = apply_thread::spawn(applier).expect("starts");
@@ -33,5 +39,9 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Builder {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn passes_the_storage_suite() {
-    Suite::test_all(Builder).await.expect("the suite passes");
+    let databases = TaskTracker::new();
+    Suite::test_all(Builder { databases: databases.clone() }).await.expect("the suite passes");
+    databases.close();
+    let closed = tokio::time::timeout(Duration::from_secs(20), databases.wait()).await;
+    closed.expect("every database is closed once nobody uses it");
 }
