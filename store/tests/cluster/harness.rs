@@ -385,6 +385,10 @@ impl Drop for Member {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(Duration::from_secs(5));
+            // The process may end next, and RocksDB's own threads do not survive that while a database is open.
+            if !std::thread::panicking() {
+                wait_until_released(&self.config.data_dir);
+            }
         }
     }
 }
