@@ -5,7 +5,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-#[allow(dead_code, reason = "the tests of membership use the rest")]
 #[path = "cluster/harness.rs"]
 mod harness;
 #[path = "etcd_bugs/leases.rs"]

@@ -24,7 +24,6 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
-#[allow(dead_code, reason = "the tests of etcd's bugs cut links")]
 #[path = "link.rs"]
 mod link;
 
@@ -117,13 +116,11 @@ impl Cluster {
     }
 
     /// Members reach one another through links that can be cut.
-    #[allow(dead_code, reason = "the tests of etcd's bugs cut links")]
     pub fn start_linked(count: usize, adjust: impl Fn(&mut Config)) -> Cluster {
         Self::build(count, true, adjust, |_| {})
     }
 
     /// The way to a member of a linked cluster.
-    #[allow(dead_code, reason = "the tests of etcd's bugs cut links")]
     pub fn link(&self, member: usize) -> &Link {
         &self.links[member]
     }
