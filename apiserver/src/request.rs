@@ -35,10 +35,6 @@ impl User {
         }
     }
 
-    pub fn is_anonymous(&self) -> bool {
-        self.name == ANONYMOUS
-    }
-
     pub fn in_group(&self, group: &str) -> bool {
         self.groups.iter().any(|mine| mine == group)
     }

@@ -40,7 +40,7 @@ use crate::runtime::containerd::Containerd;
 use crate::runtime::{Runtime, cri::Cri};
 use crate::serve::{self, Context, Server};
 use crate::volume::Volumes;
-use crate::{limits, runtime, services};
+use crate::{limits, services};
 
 /// Runs the node agent until `shutdown`. `ready` fires when the node is Ready (or, without a control plane, when pods can
 /// run). Containers are left running.
@@ -274,6 +274,3 @@ fn identity(config: &Config) -> Result<serve::tls::Identity, serve::Error> {
     };
     Ok(serve::tls::Identity { cert_pem, key_pem, client_ca_pem: config.client_ca_pem.clone() })
 }
-
-/// The sandbox image's name, for whoever configures a containerd of their own.
-pub const SANDBOX_IMAGE: &str = runtime::carried::PAUSE_IMAGE;

@@ -51,11 +51,6 @@ impl Allocator {
         Allocator { config, reader, lost: Mutex::new(Vec::new()) }
     }
 
-    /// The address of `default/kubernetes`: the first of the primary range.
-    pub fn kubernetes_address(&self) -> Option<std::net::IpAddr> {
-        self.config.service_ranges.first().and_then(|range| pool::Addresses::new(*range).first())
-    }
-
     /// Completes a service on create (`old` is None) and on update. Other kinds pass through.
     pub fn allocate(&self, kind: &Kind, object: &mut Value, old: Option<&Value>) -> Result<Claims, ApiError> {
         if !is_service(kind) {

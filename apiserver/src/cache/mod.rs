@@ -94,11 +94,6 @@ impl Cache {
         *self.inner.revision.borrow()
     }
 
-    /// Follows [`Cache::revision`].
-    pub fn subscribe_revision(&self) -> watch::Receiver<u64> {
-        self.inner.revision.subscribe()
-    }
-
     pub fn is_filled(&self) -> bool {
         self.revision() > 0
     }

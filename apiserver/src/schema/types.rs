@@ -177,13 +177,6 @@ impl<'s> Typed<'s> {
         }
     }
 
-    pub fn as_map(self) -> Option<&'s Map> {
-        match self.ty {
-            Type::Map(id) => Some(self.schemas.map(id)),
-            Type::Scalar(_) | Type::Struct(_) | Type::List(_) | Type::Any => None,
-        }
-    }
-
     /// The declared field of a struct.
     pub fn field(self, name: &str) -> Option<&'s Field> {
         self.as_struct()?.field(name)

@@ -66,10 +66,6 @@ impl Network {
         Host::adopt(format!("{}-{name}", self.prefix), &self.bridge, Self::address(number))
     }
 
-    pub fn adopt_clients_host(&self) -> Host {
-        self.adopt_host("clients", CLIENTS)
-    }
-
     pub fn address(number: u8) -> Ipv4Addr {
         Ipv4Addr::new(10, 214, 0, number)
     }

@@ -38,12 +38,6 @@ struct Held {
 }
 
 impl Fake {
-    pub fn with_images(images: &[&str]) -> Self {
-        let fake = Self::default();
-        fake.state.lock().images = images.iter().map(|i| (*i).to_owned()).collect();
-        fake
-    }
-
     /// The next call of `verb` (a CRI name such as `RunPodSandbox`) fails.
     pub fn fail(&self, verb: &'static str, message: &str) {
         self.state.lock().failures.insert(verb, Error::new(verb, Code::Unknown, message));

@@ -80,10 +80,6 @@ impl Server {
         })
     }
 
-    pub fn local_address(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-
     pub async fn run(self, shutdown: CancellationToken) {
         let slots = Arc::new(Semaphore::new(limits::SERVER_CONNECTIONS));
         let tracker = TaskTracker::new();

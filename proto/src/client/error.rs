@@ -75,9 +75,4 @@ impl Error {
             && matches!(self, Self::Api(status) if status.details.iter().flat_map(|details| details.causes.iter().flatten())
                 .any(|cause| cause.reason.as_deref() == Some("NamespaceTerminating")))
     }
-
-    /// Whether the same call may succeed later without a change on our side.
-    pub fn is_retriable(&self) -> bool {
-        matches!(self, Self::Transport(_)) || matches!(self.code(), Some(429 | 500 | 503 | 504))
-    }
 }

@@ -40,7 +40,6 @@ struct State {
     /// Watchers in `routes` that want nothing before a revision still to come.
     starts: BTreeMap<Token, i64>,
     history: History,
-    synced: usize,
 }
 
 /// What happened at one revision.
@@ -69,7 +68,6 @@ impl WatchHub {
             routes: Routes::default(),
             starts: BTreeMap::new(),
             history: History::default(),
-            synced: 0,
         };
         Self { shared: Arc::new(Shared { mvcc, state: Mutex::new(state), next_token: AtomicU64::new(0) }) }
     }
@@ -86,11 +84,6 @@ impl WatchHub {
     /// Everything up to here has been handed to the streams.
     pub fn revision(&self) -> i64 {
         self.shared.state.lock().revision
-    }
-
-    /// Watchers that get events as they happen.
-    pub fn synced_watchers(&self) -> usize {
-        self.shared.state.lock().synced
     }
 
     pub(crate) fn new_token(&self) -> Token {
@@ -115,7 +108,6 @@ impl WatchHub {
             let start = state.starts.remove(&watcher.token).unwrap_or(0);
             watcher.inbox.fell_behind(watcher.token, next.max(start));
         }
-        state.synced = 0;
         state.history = History::default();
         state.revision = revision;
     }
@@ -141,7 +133,6 @@ impl WatchHub {
             state.starts.insert(watcher.token, next_revision);
         }
         state.routes.insert(watcher.clone());
-        state.synced += 1;
         Joined::Synced
     }
 
@@ -192,9 +183,7 @@ impl State {
 
     fn remove(&mut self, range: &KeyRange, token: Token) {
         self.starts.remove(&token);
-        if self.routes.remove(range, token).is_some() {
-            self.synced -= 1;
-        }
+        self.routes.remove(range, token);
     }
 }
 
