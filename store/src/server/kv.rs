@@ -18,6 +18,7 @@ use super::gate::Gate;
 use super::quota::Quota;
 use super::range_stream;
 use crate::apply::{Reply, check, txn};
+use crate::auth::Caller;
 use crate::error::Error;
 use crate::mvcc::Mvcc;
 use crate::status::Identity;
@@ -60,23 +61,29 @@ impl KvService {
         self.read_range(request, read).await.map(Response::new)
     }
 
-    /// Every range of the service passes here: checks first, then the barrier, then the permission, then the read.
-    async fn read_range<T: Send + 'static>(
-        &self,
-        request: Request<RangeRequest>,
-        read: impl FnOnce(&Mvcc, &RangeRequest) -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Status> {
+    /// Every range of the service passes here: checks first, then the barrier, then the permission. What may be read now,
+    /// and by whom.
+    async fn admit_range(&self, request: Request<RangeRequest>) -> Result<(RangeRequest, Caller), Error> {
         let credentials = Credentials::of(&request);
         let request = request.into_inner();
         check::range(&request)?;
         if !request.serializable {
             if self.identity.is_learner() {
-                return Err(Error::NotSupportedForLearner.into());
+                return Err(Error::NotSupportedForLearner);
             }
             self.identity.consensus.read_barrier().await?;
         }
         let caller = self.gate.caller(&credentials).await?;
         self.gate.ask(&caller, |permit| permit.range(&request))?;
+        Ok((request, caller))
+    }
+
+    async fn read_range<T: Send + 'static>(
+        &self,
+        request: Request<RangeRequest>,
+        read: impl FnOnce(&Mvcc, &RangeRequest) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Status> {
+        let (request, caller) = self.admit_range(request).await?;
         // The index counts what lives now; whatever else has a range looks at the disk for each key.
         let counts_only = request.count_only && request.revision <= 0;
         let many_keys = !request.range_end.is_empty() && !counts_only;
@@ -118,18 +125,8 @@ impl Kv for KvService {
         &self,
         request: Request<RangeRequest>,
     ) -> Result<Response<Self::RangeStreamStream>, Status> {
-        let credentials = Credentials::of(&request);
-        let request = request.into_inner();
-        check::range(&request)?;
+        let (request, _) = self.admit_range(request).await?;
         range_stream::check(&request)?;
-        if !request.serializable {
-            if self.identity.is_learner() {
-                return Err(Error::NotSupportedForLearner.into());
-            }
-            self.identity.consensus.read_barrier().await?;
-        }
-        let caller = self.gate.caller(&credentials).await?;
-        self.gate.ask(&caller, |permit| permit.range(&request))?;
         let chunks = range_stream::chunks(self.identity.clone(), request, self.max_request_bytes);
         Ok(Response::new(Box::pin(chunks)))
     }

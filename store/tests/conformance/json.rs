@@ -32,15 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub async fn script(endpoint: &str, text: &str) -> String {
     let address = endpoint.strip_prefix("http://").expect("plain HTTP").to_owned();
     let mut player = Player { address, token: None, tokens: BTreeMap::new(), started: BTreeMap::new() };
-    let mut out = String::new();
-    for line in text.lines() {
-        if line.is_empty() || line.starts_with('#') {
-            out.push_str(&format!("{line}\n"));
-        } else if let Some(command) = line.strip_prefix("> ") {
-            out.push_str(&format!("{line}\n{}", player.play(command).await));
-        }
-    }
-    out
+    crate::run::play_all(text, async |command| player.play(command).await).await
 }
 
 struct Player {

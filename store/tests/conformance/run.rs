@@ -50,12 +50,17 @@ async fn connect(endpoint: &str) -> Result<Channel, tonic::transport::Error> {
 /// The script with the outputs that the server gives.
 pub async fn script(endpoint: &str, text: &str) -> String {
     let mut player = Player::new(connect(endpoint).await.expect("the server listens")).await;
+    play_all(text, async |command| player.play(command).await).await
+}
+
+/// The script with what `play` says to each of its commands.
+pub async fn play_all(text: &str, mut play: impl AsyncFnMut(&str) -> String) -> String {
     let mut out = String::new();
     for line in text.lines() {
         if line.is_empty() || line.starts_with('#') {
             out.push_str(&format!("{line}\n"));
         } else if let Some(command) = line.strip_prefix("> ") {
-            out.push_str(&format!("{line}\n{}", player.play(command).await));
+            out.push_str(&format!("{line}\n{}", play(command).await));
         }
     }
     out
