@@ -23,6 +23,7 @@ pub mod gateway;
 pub mod http;
 pub mod lease;
 pub mod limits;
+mod member;
 pub mod membership;
 pub mod metrics;
 pub mod mvcc;
