@@ -16,6 +16,7 @@ use crate::lab::{Process, binary, eventually};
 
 pub const MEMBERS: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(30);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -60,6 +61,10 @@ impl Trio {
             trio.members.push(trio.launch(member)?);
         }
         trio.leader(runtime)?;
+        for member in &mut trio.members {
+            let ended = member.ended();
+            anyhow::ensure!(ended.is_none(), "a member did not start:\n{}", member.log_tail(10));
+        }
         Ok(trio)
     }
 
@@ -135,9 +140,13 @@ impl Trio {
     }
 }
 
+/// Bounded: whatever else listens there may take the question and never answer.
 async fn leads(endpoint: &str) -> Result<bool> {
-    let mut client = MaintenanceClient::connect(endpoint.to_owned()).await.context("connect")?;
-    let status = client.status(StatusRequest {}).await.context("status")?.into_inner();
+    let ask = async {
+        let mut client = MaintenanceClient::connect(endpoint.to_owned()).await.context("connect")?;
+        client.status(StatusRequest {}).await.context("status")
+    };
+    let status = tokio::time::timeout(ANSWER_TIMEOUT, ask).await.context("no answer")??.into_inner();
     Ok(status.header.is_some_and(|header| header.member_id == status.leader && status.leader != 0))
 }
 

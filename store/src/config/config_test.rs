@@ -67,7 +67,7 @@ fn wrong_flags_get_a_sentence() {
 const OF_OTHER_PARTS: &[&str] = &["auth-token", "auth-token-ttl", "bcrypt-cost", "enable-grpc-gateway"];
 
 /// Every flag that stock etcd 3.6 has.
-const STOCK_FLAGS: &str = include_str!("../testdata/stock-flags.txt");
+const STOCK_FLAGS: &str = include_str!("../../testdata/stock-flags.txt");
 
 #[test]
 fn every_flag_of_etcd_acts_or_says_why_not() {
