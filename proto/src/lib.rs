@@ -8,10 +8,12 @@
 //! | [`resources`] | the apiserver's gRPC door for components | `proto/balsa/resources` |
 //! | [`cri`] | the container runtime interface, v1 | `proto/cri` |
 //! | [`meta`] | selectors, quantities, object metadata | Kubernetes API conventions |
+//! | [`unverified`] | a TLS client that takes any certificate | |
 //! | [`client`] | the one client of the resources door: watch, reflector, work queue, lease lock | |
 
 pub mod client;
 pub mod meta;
+pub mod unverified;
 
 /// Generated code, in the module tree that its own paths expect: one module per segment of a package's name.
 mod generated {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustls::client::danger::ServerCertVerifier;
 
-use crate::server::tls::unverified::AnyServer;
+use balsa_proto::unverified::AnyServer;
 
 /// Where distributions keep the bundle. Source: Go `crypto/x509/root_linux.go`.
 const BUNDLES: [&str; 6] = [

@@ -8,11 +8,11 @@ mod clients;
 mod files;
 mod reload;
 mod self_signed;
-pub(crate) mod unverified;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use balsa_proto::unverified::AnyServer;
 use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
@@ -23,7 +23,6 @@ pub use self::self_signed::complete;
 
 use self::clients::NamedClients;
 use self::reload::ReloadingCert;
-use self::unverified::AnyServer;
 use crate::config::PemFiles;
 
 #[derive(Debug, thiserror::Error)]

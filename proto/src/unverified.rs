@@ -1,14 +1,27 @@
-//! `--peer-auto-tls`: the other side's certificate is of its own making, and nobody vouches for it.
+//! A TLS client that takes any certificate: for servers that nobody vouches for, and where that is said aloud
+//! (`--peer-auto-tls`, `--insecure-skip-tls-verify`) or customary (probes).
 //!
-//! Keeps listeners on the wire out, and nobody else: whoever can reach a peer port can be a peer. etcd's documents say
-//! the same of this mode.
+//! Keeps listeners on the wire out, and nobody else. The server must still hold the key of the certificate that it shows.
+
+use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
 };
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+
+/// For one who shows no certificate either.
+pub fn client_config(provider: Arc<CryptoProvider>) -> ClientConfig {
+    let verifier = Arc::new(AnyServer::new(&provider));
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has the default protocol versions")
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth()
+}
 
 #[derive(Debug)]
 pub struct AnyServer {
