@@ -23,6 +23,7 @@ use crate::run::StartError;
 use crate::server;
 use crate::server::corruption::CorruptionChecker;
 use crate::server::door::Door;
+use crate::server::guard::GuardLayer;
 use crate::server::learner::LearnerGuard;
 use crate::server::need_leader::NeedLeader;
 use crate::server::observe::Observe;
@@ -93,9 +94,9 @@ impl Member {
         if config.maintenance.initial_corrupt_check {
             CorruptionChecker { identity: self.shared.identity.clone() }.initial().await?;
         }
-        let routes =
-            LearnerGuard { identity: self.shared.identity.clone() }.layer(server::routes(&self.shared));
-        let guard = NeedLeader { consensus: self.consensus().clone() };
+        let routes = GuardLayer(LearnerGuard { identity: self.shared.identity.clone() })
+            .layer(server::routes(&self.shared));
+        let guard = GuardLayer(NeedLeader { consensus: self.consensus().clone() });
         let port = if ports.http.is_empty() { Port::Client } else { Port::Grpc };
         let observe = Observe { stats: self.rpc_stats.clone() };
         let door = Door { gate: self.shared.gate.clone() };

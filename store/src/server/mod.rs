@@ -11,6 +11,7 @@ pub mod defragment;
 pub mod door;
 pub mod election;
 pub mod gate;
+pub mod guard;
 pub mod hash;
 pub mod health;
 pub mod history;

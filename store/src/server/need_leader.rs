@@ -2,16 +2,11 @@
 //!
 //! Refused at once when no leader is known; a stream ends after some election timeouts without one.
 
-use std::convert::Infallible;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::future::{BoxFuture, Either, Ready, ready};
-use http::{HeaderMap, Request, Response};
-use tonic::Status;
-use tonic::body::Body;
-use tower::{Layer, Service};
+use http::HeaderMap;
 
+use super::guard::Guard;
 use crate::consensus::ConsensusHandle;
 use crate::error::Error;
 use crate::limits::NO_LEADER_ELECTION_TIMEOUTS;
@@ -46,40 +41,9 @@ pub struct NeedLeader {
     pub consensus: ConsensusHandle,
 }
 
-impl<S> Layer<S> for NeedLeader {
-    type Service = Guarded<S>;
-
-    fn layer(&self, inner: S) -> Guarded<S> {
-        Guarded { consensus: self.consensus.clone(), inner }
-    }
-}
-
-#[derive(Clone)]
-pub struct Guarded<S> {
-    consensus: ConsensusHandle,
-    inner: S,
-}
-
-impl<S, B> Service<Request<B>> for Guarded<S>
-where
-    S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
-    S::Future: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Either<
-        Ready<Result<Response<Body>, Infallible>>,
-        BoxFuture<'static, Result<Response<Body>, Infallible>>,
-    >;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        if wants_leader(request.headers()) && self.consensus.leadership().leader.is_none() {
-            return Either::Left(ready(Ok(Status::from(Error::NoLeader).into_http())));
-        }
-        Either::Right(Box::pin(self.inner.call(request)))
+impl Guard for NeedLeader {
+    fn refusal(&self, _: &str, metadata: &HeaderMap) -> Option<Error> {
+        let leaderless = wants_leader(metadata) && self.consensus.leadership().leader.is_none();
+        leaderless.then_some(Error::NoLeader)
     }
 }
