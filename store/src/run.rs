@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::consensus;
 use crate::consensus::log_store;
 use crate::consensus::raft_thread::RaftThread;
-use crate::member::Member;
+use crate::member::{Ground, Member};
 use crate::membership::id_file;
 use crate::membership::join::{self, JoinError};
 use crate::server::connect::Connector;
@@ -70,7 +70,7 @@ pub async fn run(
     let ids = identify(&config).await?;
     let raft_thread = RaftThread::start().map_err(StartError::RaftThread)?;
     let mut ports = Ports::bind(&config).await?;
-    let member = Member::start(&config, ids, &raft_thread).await?;
+    let member = Member::start(&config, ids, Ground::machine(&config)?, &raft_thread).await?;
     let early = member.serve_early(&mut ports, &raft_thread);
     let outcome = member.serve(&config, ports, ready, &shutdown).await;
     let databases = member.databases.clone();

@@ -10,6 +10,7 @@ use balsa_store::consensus::log_store::LogStore;
 use balsa_store::consensus::snapshot::SnapshotRoot;
 use balsa_store::consensus::state_machine::StateMachine;
 use balsa_store::consensus::types::TypeConfig;
+use balsa_store::consensus::wal::HostDisk;
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 use prometheus_client::metrics::histogram::Histogram;
@@ -26,7 +27,8 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Builder {
     async fn build(&self) -> Result<(TempDir, LogStore, StateMachine), StorageError<TypeConfig>> {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let log =
-            LogStore::open(&dir.path().join("log"), (1, 1), Histogram::new([1.0]), None).expect("opens");
+            LogStore::open(Arc::new(HostDisk), &dir.path().join("log"), (1, 1), Histogram::new([1.0]), None)
+                .expect("opens");
         let open = Some(self.databases.token());
         let backend = Arc::new(RocksBackend::open(&dir.path().join("state"), open).expect("opens"));
         let (applier, ..) = Applier::open(backend, ApplyOptions::default()).expect("opens");

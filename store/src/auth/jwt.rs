@@ -4,7 +4,7 @@
 //! others sign. The claims are etcd's: `username`, `revision`, `exp`.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, EncodingKey, Header, Validation};
@@ -82,7 +82,7 @@ impl JwtTokens {
 
     pub fn sign(&self, user: &str, auth_revision: u64) -> Result<String, SignError> {
         let key = self.signing.as_ref().ok_or(SignError::VerifyOnly)?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = crate::host::wall_clock().duration_since(UNIX_EPOCH).unwrap_or_default();
         let claims = NewClaims { username: user, revision: auth_revision, exp: (now + self.ttl).as_secs() };
         jsonwebtoken::encode(&Header::new(self.method), &claims, key).map_err(SignError::Sign)
     }

@@ -25,6 +25,22 @@ impl MemoryBackend {
     pub fn new() -> Self {
         Self::default()
     }
+
+    /// A copy that goes its own way.
+    pub fn fork(&self) -> Self {
+        MemoryBackend { columns: RwLock::new(self.columns.read().clone()) }
+    }
+
+    /// What [`Backend::install`] returns, as what it is.
+    pub fn installed(&self, dir: &Path) -> Result<Self, BackendError> {
+        let bytes = std::fs::read(dir.join(CHECKPOINT_FILE))
+            .map_err(|source| BackendError::Install { path: dir.into(), source: source.into() })?;
+        let columns = decode(Bytes::from(bytes)).ok_or_else(|| BackendError::Install {
+            path: dir.into(),
+            source: "the file is cut short".into(),
+        })?;
+        Ok(MemoryBackend { columns: RwLock::new(columns) })
+    }
 }
 
 impl Backend for MemoryBackend {
@@ -70,13 +86,7 @@ impl Backend for MemoryBackend {
     }
 
     fn install(&self, dir: &Path) -> Result<Arc<dyn Backend>, BackendError> {
-        let bytes = std::fs::read(dir.join(CHECKPOINT_FILE))
-            .map_err(|source| BackendError::Install { path: dir.into(), source: source.into() })?;
-        let columns = decode(Bytes::from(bytes)).ok_or_else(|| BackendError::Install {
-            path: dir.into(),
-            source: "the file is cut short".into(),
-        })?;
-        Ok(Arc::new(MemoryBackend { columns: RwLock::new(columns) }))
+        Ok(Arc::new(self.installed(dir)?))
     }
 
     fn size(&self) -> BackendSize {

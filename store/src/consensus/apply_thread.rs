@@ -19,6 +19,7 @@ use super::types::{
 use super::{MemberNode, codec};
 use crate::apply::{AppliedPosition, Applier};
 use crate::auth::Caller;
+use crate::host;
 
 /// Jobs that wait for the thread. Raft's worker sends one at a time.
 const QUEUE: usize = 4;
@@ -53,7 +54,7 @@ pub fn applied_state(applier: &Applier) -> Result<AppliedState, codec::DecodeErr
 
 pub fn spawn(applier: Applier) -> io::Result<ApplyHandle> {
     let (jobs, receiver) = mpsc::channel(QUEUE);
-    std::thread::Builder::new().name("apply".into()).spawn(move || run(applier, receiver))?;
+    host::spawn_thread("apply", run(applier, receiver))?;
     Ok(ApplyHandle { jobs })
 }
 
@@ -85,8 +86,8 @@ impl ApplyHandle {
 }
 
 /// An answer that nobody waits for any more is dropped: the work counts, not the asker.
-fn run(mut applier: Applier, mut jobs: mpsc::Receiver<Job>) {
-    while let Some(job) = jobs.blocking_recv() {
+async fn run(mut applier: Applier, mut jobs: mpsc::Receiver<Job>) {
+    while let Some(job) = jobs.recv().await {
         match job {
             Job::Apply { entries, done } => drop(done.send(apply(&mut applier, &entries))),
             Job::Checkpoint { dir, done } => {

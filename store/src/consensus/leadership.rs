@@ -42,6 +42,7 @@ impl Herald {
             }
             self.tell(leadership, members);
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => break,
                 changed = server.changed() => {
                     if changed.is_err() {

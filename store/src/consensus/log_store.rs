@@ -25,8 +25,9 @@ use super::stored::Seed;
 use super::types::{Entry, LogId, Payload, TypeConfig, Vote};
 use super::wal::index::Located;
 use super::wal::record::Records;
-use super::wal::{self, Index, Opened};
+use super::wal::{self, Disk, HostDisk, Index, Opened};
 use crate::failpoint::{self, Point};
+use crate::host;
 use crate::limits::{LOG_WRITER_QUEUE, MAX_APPEND_BYTES};
 
 #[derive(Debug, thiserror::Error)]
@@ -77,12 +78,13 @@ pub struct LogReader {
 impl LogStore {
     /// Opens the log, checks that it belongs to (cluster id, member id), and starts its writer thread.
     pub fn open(
+        disk: Arc<dyn Disk>,
         path: &Path,
         identity: (u64, u64),
         fsync_seconds: Histogram,
         open: Option<TaskTrackerToken>,
     ) -> Result<LogStore, OpenError> {
-        let Opened { wal, meta, index } = wal::open(path, identity, fsync_seconds)?;
+        let Opened { wal, meta, index } = wal::open(disk, path, identity, fsync_seconds)?;
         let cache = RwLock::new(load_tail(&index)?);
         let shared = Arc::new(Shared {
             cache,
@@ -93,10 +95,7 @@ impl LogStore {
         });
         let (jobs, receiver) = mpsc::channel(LOG_WRITER_QUEUE);
         let writer = shared.clone();
-        std::thread::Builder::new()
-            .name("raft-log".into())
-            .spawn(move || log_writer::run(writer, wal, receiver))
-            .map_err(OpenError::Thread)?;
+        host::spawn_thread("raft-log", log_writer::run(writer, wal, receiver)).map_err(OpenError::Thread)?;
         Ok(LogStore { shared, jobs, committed: meta.committed })
     }
 
@@ -210,7 +209,7 @@ impl LogReader {
         }
         let older = range.start..range.end.min(from);
         let located = self.shared.index.read().locate(older, max_bytes);
-        let mut entries = tokio::task::spawn_blocking(move || read_entries(&located))
+        let mut entries = host::spawn_blocking(move || read_entries(&located))
             .await
             .map_err(io::Error::other)?
             .map_err(io::Error::other)?;
@@ -259,7 +258,7 @@ fn to_range(bounds: &impl RangeBounds<u64>) -> Range<u64> {
 /// Makes the log of a member whose state did not come from a log: empty, and beginning behind that state.
 pub fn seed(path: &Path, identity: (u64, u64), seed: &Seed) -> Result<(), OpenError> {
     // Nobody reads the time that one write took.
-    let mut opened = wal::open(path, identity, Histogram::new([]))?;
+    let mut opened = wal::open(Arc::new(HostDisk), path, identity, Histogram::new([]))?;
     let mut records = Records::default();
     records.vote(&seed.vote);
     records.committed(&seed.log_id);

@@ -45,9 +45,9 @@ enum Completion {
 }
 
 /// Runs until every sender of jobs is gone. The log is closed before `shared` tells so (parameters drop backwards).
-pub fn run(shared: Arc<Shared>, mut wal: Wal, mut jobs: mpsc::Receiver<Job>) {
+pub async fn run(shared: Arc<Shared>, mut wal: Wal, mut jobs: mpsc::Receiver<Job>) {
     let mut pending = Pending::default();
-    while let Some(job) = jobs.blocking_recv() {
+    while let Some(job) = jobs.recv().await {
         pending.add(job);
         while pending.records.frame_bytes() < MAX_LOG_WRITE_BYTES
             && let Ok(job) = jobs.try_recv()
@@ -55,12 +55,12 @@ pub fn run(shared: Arc<Shared>, mut wal: Wal, mut jobs: mpsc::Receiver<Job>) {
             pending.add(job);
         }
         if !pending.completions.is_empty() {
-            pending.write(&mut wal, &shared);
+            pending.write(&mut wal, &shared).await;
         }
     }
     // A clean stop keeps the committed position, so that the next start need not find it again.
     if pending.committed.is_some() {
-        pending.write(&mut wal, &shared);
+        pending.write(&mut wal, &shared).await;
     }
 }
 
@@ -100,12 +100,15 @@ impl Pending {
         }
     }
 
-    fn write(&mut self, wal: &mut Wal, shared: &Shared) {
+    async fn write(&mut self, wal: &mut Wal, shared: &Shared) {
         let Pending { mut records, committed, last_appended, completions } = std::mem::take(self);
         if let Some(committed) = &committed {
             records.committed(committed);
         }
-        let result = wal.write(records);
+        let result = match wal.write(records) {
+            Ok(()) => wal.settle().await,
+            failed => failed,
+        };
         if let Err(error) = &result {
             tracing::error!(%error, "the raft log cannot be written");
         }

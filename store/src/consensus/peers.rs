@@ -7,7 +7,7 @@
 //! A member is called where the table of members says that it is; raft's own note of its address serves only while the
 //! table does not know it. The stamp makes a wrong address harmless: who is not meant refuses.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
@@ -33,6 +33,8 @@ use crate::limits::{
 use crate::membership::MemberTable;
 use crate::server::connect::Connector;
 
+pub use super::peer_channel::{Dialer, PeerChannel};
+
 pub const CLUSTER_ID_KEY: &str = "balsa-cluster-id";
 pub const TARGET_KEY: &str = "balsa-target";
 pub const FROM_KEY: &str = "balsa-from";
@@ -40,9 +42,9 @@ pub const FROM_KEY: &str = "balsa-from";
 /// What a removed member is told; etcd's text.
 pub const REMOVED: &str = "the member has been permanently removed from the cluster";
 
-pub type Client = PeerClient<InterceptedService<Channel, Stamp>>;
+pub type Client = PeerClient<InterceptedService<PeerChannel, Stamp>>;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lane {
     /// Votes, entries, heartbeats.
     Raft,
@@ -61,10 +63,10 @@ struct Inner {
     cluster_id: u64,
     own_id: u64,
     table: watch::Receiver<Arc<MemberTable>>,
-    connector: Connector,
+    dialer: Dialer,
     /// A silent connection is given up after twice this.
     ping_interval: Duration,
-    channels: Mutex<HashMap<(Lane, String), Channel>>,
+    channels: Mutex<BTreeMap<(Lane, String), PeerChannel>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -78,11 +80,11 @@ impl Peers {
     pub fn new(
         (cluster_id, own_id): (u64, u64),
         table: watch::Receiver<Arc<MemberTable>>,
-        connector: Connector,
+        dialer: Dialer,
         ping_interval: Duration,
     ) -> Self {
         let channels = Mutex::default();
-        Peers { inner: Arc::new(Inner { cluster_id, own_id, table, connector, ping_interval, channels }) }
+        Peers { inner: Arc::new(Inner { cluster_id, own_id, table, dialer, ping_interval, channels }) }
     }
 
     pub fn client(&self, lane: Lane, target: u64, node: &MemberNode) -> Result<Client, BadUrl> {
@@ -100,17 +102,20 @@ impl Peers {
         urls.first().cloned().unwrap_or_default()
     }
 
-    fn channel(&self, lane: Lane, url: String) -> Result<Channel, BadUrl> {
+    fn channel(&self, lane: Lane, url: String) -> Result<PeerChannel, BadUrl> {
         let mut channels = self.inner.channels.lock();
         if let Some(channel) = channels.get(&(lane, url.clone())) {
             return Ok(channel.clone());
         }
-        let channel = self.connect(&url)?;
+        let channel = match &self.inner.dialer {
+            Dialer::Machine(connector) => PeerChannel::Machine(self.connect(&url, connector)?),
+            Dialer::Simulated(dial) => PeerChannel::Simulated(dial(&url)),
+        };
         channels.insert((lane, url), channel.clone());
         Ok(channel)
     }
 
-    fn connect(&self, url: &str) -> Result<Channel, BadUrl> {
+    fn connect(&self, url: &str, connector: &Connector) -> Result<Channel, BadUrl> {
         let bad = |reason: String| BadUrl { url: url.to_owned(), reason };
         let target = parse_urls("peer-urls", url).map_err(|error| bad(error.to_string()))?.remove(0);
         // TLS is the connector's matter, which reads certificates anew; to the HTTP layer every URL is plain.
@@ -124,7 +129,7 @@ impl Peers {
             .keep_alive_while_idle(true)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
-        let connector = self.inner.connector.clone();
+        let connector = connector.clone();
         Ok(endpoint.connect_with_connector_lazy(tower::service_fn(move |_: Uri| {
             let (connector, target) = (connector.clone(), target.clone());
             async move { connector.connect(&target).await.map(TokioIo::new) }

@@ -7,7 +7,7 @@
 //! forwarded command waits until this member has applied it.
 //! Invariant: at most [`MAX_BATCHES_IN_FLIGHT`] batches are under way; meanwhile commands gather.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use balsa_proto::store::{Command, CommandBatch, ProposeRequest};
 use futures::StreamExt;
@@ -24,6 +24,7 @@ use super::types::EncodedBatch;
 use super::{Leadership, Routes, reply_wire};
 use crate::apply::Reply;
 use crate::error::Error;
+use crate::host;
 use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_COMMANDS, MAX_BATCHES_IN_FLIGHT};
 
 pub type CommandResult = Result<Reply, Error>;
@@ -202,6 +203,6 @@ fn stamp(batch: &mut CommandBatch) {
 }
 
 pub fn unix_ms_now() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since_epoch = host::wall_clock().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }

@@ -15,7 +15,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// The thread ends when this is dropped, and what runs on it then is dropped with it.
 pub struct RaftThread {
     handle: Handle,
-    _stop: DropGuard,
+    /// `None` on the runtime of somebody else.
+    _stop: Option<DropGuard>,
 }
 
 impl RaftThread {
@@ -27,7 +28,12 @@ impl RaftThread {
         std::thread::Builder::new()
             .name("raft".into())
             .spawn(move || runtime.block_on(stopped.cancelled_owned()))?;
-        Ok(RaftThread { handle, _stop: stop.drop_guard() })
+        Ok(RaftThread { handle, _stop: Some(stop.drop_guard()) })
+    }
+
+    /// The runtime that this is called on, which the caller stops: a simulator plays a whole member on one.
+    pub fn here() -> RaftThread {
+        RaftThread { handle: Handle::current(), _stop: None }
     }
 
     /// What `task` spawns and opens belongs to the thread too.

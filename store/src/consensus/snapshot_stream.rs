@@ -18,6 +18,7 @@ use tonic::{Status, Streaming};
 use super::snapshot::SnapshotDir;
 use super::types::{SnapshotMeta, Vote};
 use super::{codec, wire};
+use crate::host;
 use crate::limits::{SNAPSHOT_CHUNK_BYTES, SNAPSHOT_CHUNKS_IN_FLIGHT};
 
 #[derive(Debug, thiserror::Error)]
@@ -58,31 +59,33 @@ pub fn send(
     dir: Arc<SnapshotDir>,
 ) -> impl Stream<Item = SnapshotPart> + Send + 'static {
     let (parts, receiver) = mpsc::channel(SNAPSHOT_CHUNKS_IN_FLIGHT);
-    tokio::task::spawn_blocking(move || {
-        let put = |part| {
-            let part = SnapshotPart { part: Some(part) };
-            parts.blocking_send(part).map_err(|_| io::Error::other("the receiver is gone"))
-        };
+    host::spawn_blocking_future(async move {
         // Without its trailer the stream is refused by the receiver, which is how a read error reaches it.
-        if let Err(error) = put(Part::Header(header)).and_then(|()| send_files(dir.path(), put)) {
+        if let Err(error) = send_all(header, dir.path(), &parts).await {
             tracing::warn!(%error, "a snapshot was not sent whole");
         }
     });
     ReceiverStream::new(receiver)
 }
 
-fn send_files(dir: &Path, put: impl Fn(Part) -> io::Result<()>) -> io::Result<()> {
+async fn send_all(header: SnapshotHeader, dir: &Path, parts: &mpsc::Sender<SnapshotPart>) -> io::Result<()> {
+    put(parts, Part::Header(header)).await?;
     let mut totals = SnapshotTrailer::default();
     for item in std::fs::read_dir(dir)? {
         let item = item?;
         let name = item.file_name().into_string().map_err(|_| io::Error::other("file name is not UTF-8"))?;
-        totals.total_bytes += send_file(&item.path(), &name, &put)?;
+        totals.total_bytes += send_file(&item.path(), &name, parts).await?;
         totals.file_count += 1;
     }
-    put(Part::Trailer(totals))
+    put(parts, Part::Trailer(totals)).await
 }
 
-fn send_file(path: &Path, name: &str, put: impl Fn(Part) -> io::Result<()>) -> io::Result<u64> {
+async fn put(parts: &mpsc::Sender<SnapshotPart>, part: Part) -> io::Result<()> {
+    let part = SnapshotPart { part: Some(part) };
+    parts.send(part).await.map_err(|_| io::Error::other("the receiver is gone"))
+}
+
+async fn send_file(path: &Path, name: &str, parts: &mpsc::Sender<SnapshotPart>) -> io::Result<u64> {
     let mut file = File::open(path)?;
     let mut total = 0;
     loop {
@@ -93,7 +96,7 @@ fn send_file(path: &Path, name: &str, put: impl Fn(Part) -> io::Result<()>) -> i
         }
         total += read as u64;
         let crc32c = crc32c::crc32c(&data);
-        put(Part::Chunk(SnapshotChunk { file: name.to_owned(), data: data.into(), crc32c }))?;
+        put(parts, Part::Chunk(SnapshotChunk { file: name.to_owned(), data: data.into(), crc32c })).await?;
         if read < SNAPSHOT_CHUNK_BYTES {
             return Ok(total);
         }
@@ -157,5 +160,5 @@ fn check(chunk: &SnapshotChunk) -> Result<(), ReceiveError> {
 
 async fn finish(file: Option<(String, File)>) -> io::Result<()> {
     let Some((_, file)) = file else { return Ok(()) };
-    tokio::task::spawn_blocking(move || file.sync_all()).await.map_err(io::Error::other)?
+    host::spawn_blocking(move || file.sync_all()).await.map_err(io::Error::other)?
 }

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use super::leadership::Herald;
 use super::log_store::LogStore;
 use super::peer_service::PeerService;
-use super::peers::Peers;
+use super::peers::{Dialer, Peers};
 use super::proposer::Proposer;
 use super::raft::{Inner, Raft, RaftConsensus};
 use super::read_index::ReadRounds;
@@ -29,7 +29,6 @@ use crate::apply::Applier;
 use crate::limits;
 use crate::membership::{LeaderMembers, MemberTable};
 use crate::metrics::Metrics;
-use crate::server::connect::Connector;
 use crate::server::lease::LeaderLeases;
 
 /// What consensus needs to know of its surroundings.
@@ -46,7 +45,7 @@ pub struct Settings {
     /// Entries kept behind a snapshot for followers that lag.
     pub catch_up_entries: u64,
     /// To the other members.
-    pub connector: Connector,
+    pub dialer: Dialer,
     /// The members as the applied state knows them.
     pub table: watch::Receiver<Arc<MemberTable>>,
     /// Cancelled when another member says that this one was removed.
@@ -115,7 +114,7 @@ pub async fn start(
     let peers = Peers::new(
         (settings.cluster_id, own_id),
         settings.table.clone(),
-        settings.connector.clone(),
+        settings.dialer.clone(),
         settings.election_timeout / 2,
     );
 

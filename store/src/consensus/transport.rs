@@ -172,6 +172,7 @@ impl RaftNetworkV2<TypeConfig> for Link {
         let call = client.install_snapshot(snapshot_stream::send(header, dir));
         let answer = self.bounded(RPCTypes::InstallSnapshot, option.hard_ttl(), call);
         let response = tokio::select! {
+            biased;
             answer = answer => answer?.into_inner(),
             closed = cancel => return Err(closed.into()),
         };

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::MemberNode;
+use super::runtime::Runtime;
 use crate::apply::Reply;
 use crate::error::Error;
 
@@ -18,6 +19,7 @@ openraft::declare_raft_types!(
         R = BatchReply,
         NodeId = u64,
         Node = MemberNode,
+        AsyncRuntime = Runtime,
 );
 
 pub type LeaderId = openraft::impls::leader_id_adv::LeaderId<u64, u64>;

@@ -3,6 +3,8 @@
 mod serve;
 mod start;
 
+pub use start::Ground;
+
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -16,7 +18,7 @@ use crate::server::Shared;
 use crate::server::rpc_stats::RpcStats;
 
 /// The core outlives the client ports, so that what is under way can end well.
-pub(crate) struct Member {
+pub struct Member {
     started: Started,
     shared: Shared,
     metrics: Arc<Metrics>,
@@ -34,7 +36,12 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    fn consensus(&self) -> &ConsensusHandle {
+    pub fn consensus(&self) -> &ConsensusHandle {
         &self.shared.identity.consensus
+    }
+
+    /// Cancelled once it has no place in the cluster any more.
+    pub fn removed(&self) -> &CancellationToken {
+        &self.removed
     }
 }

@@ -22,16 +22,20 @@ use crate::limits::{GRPC_OVERHEAD_BYTES, MAX_PEER_MESSAGE_BYTES};
 use crate::run::StartError;
 use crate::server;
 use crate::server::corruption::CorruptionChecker;
-use crate::server::door::Door;
-use crate::server::guard::GuardLayer;
+use crate::server::door::{Door, Doored};
+use crate::server::guard::{GuardLayer, Guarded};
 use crate::server::learner::LearnerGuard;
 use crate::server::need_leader::NeedLeader;
-use crate::server::observe::Observe;
+use crate::server::observe::{Observe, Observed};
 use crate::server::ports::Ports;
 use crate::status::Identity;
 
+/// The services of the client port with all that stands before them.
+pub type ClientServices = Observed<Guarded<NeedLeader, Doored<Guarded<LearnerGuard, Routes>>>>;
+
 impl Member {
-    fn peer_routes(&self) -> Routes {
+    /// What the other members may call.
+    pub fn peer_routes(&self) -> Routes {
         let Identity { cluster_id, member_id, consensus, mvcc, .. } = self.shared.identity.clone();
         let service = self.started.peer_service(self.shared.leases.clone(), self.shared.members.clone());
         let server = PeerServer::new(service)
@@ -74,6 +78,16 @@ impl Member {
         })
     }
 
+    /// What clients may call, once the member [has found its place](Self::publish).
+    pub fn client_services(&self) -> ClientServices {
+        let routes = GuardLayer(LearnerGuard { identity: self.shared.identity.clone() })
+            .layer(server::routes(&self.shared));
+        let guard = GuardLayer(NeedLeader { consensus: self.consensus().clone() });
+        let observe = Observe { stats: self.rpc_stats.clone() };
+        let door = Door { gate: self.shared.gate.clone() };
+        observe.layer(guard.layer(door.layer(routes)))
+    }
+
     /// Serves clients once the member has found its place in the cluster, until `shutdown`.
     pub async fn serve(
         &self,
@@ -83,6 +97,7 @@ impl Member {
         shutdown: &CancellationToken,
     ) -> Result<(), StartError> {
         tokio::select! {
+            biased;
             () = shutdown.cancelled() => return Ok(()),
             () = self.consensus().stopped().cancelled() => return Err(StartError::RaftStopped),
             () = self.removed.cancelled() => {
@@ -94,13 +109,8 @@ impl Member {
         if config.maintenance.initial_corrupt_check {
             CorruptionChecker { identity: self.shared.identity.clone() }.initial().await?;
         }
-        let routes = GuardLayer(LearnerGuard { identity: self.shared.identity.clone() })
-            .layer(server::routes(&self.shared));
-        let guard = GuardLayer(NeedLeader { consensus: self.consensus().clone() });
+        let services = self.client_services();
         let port = if ports.http.is_empty() { Port::Client } else { Port::Grpc };
-        let observe = Observe { stats: self.rpc_stats.clone() };
-        let door = Door { gate: self.shared.gate.clone() };
-        let services = observe.layer(guard.layer(door.layer(routes)));
         let service = self.with_gateway(config, Doors::new(services.clone(), self.pages(port)));
         let clients = ports.clients.into_iter();
         let mut serving: Vec<_> = clients
@@ -116,6 +126,7 @@ impl Member {
         let _ = ready.send(());
 
         let outcome = tokio::select! {
+            biased;
             () = shutdown.cancelled() => Ok(()),
             () = self.consensus().stopped().cancelled() => Err(StartError::RaftStopped),
             () = self.removed.cancelled() => {
@@ -132,7 +143,7 @@ impl Member {
     }
 
     /// Tells the cluster this member's name and client URLs. That it succeeds also shows that there is a majority.
-    async fn publish(&self, config: &Config) {
+    pub async fn publish(&self, config: &Config) {
         let attributes = MemberAttributes {
             member_id: self.shared.identity.member_id,
             name: config.name.clone(),

@@ -1,6 +1,6 @@
 //! Puts a member together, from its disk outwards: log and state, raft, what looks after them, what requests need.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +12,14 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::Member;
 use crate::apply::{Applier, ApplyOptions};
 use crate::auth::{SimpleTokens, Tokens};
-use crate::backend::RocksBackend;
+use crate::backend::{Backend, BackendError, RocksBackend};
 use crate::config::{self, Config, Url};
 use crate::consensus::log_store::{self, LogStore};
+use crate::consensus::peers::Dialer;
 use crate::consensus::raft_thread::RaftThread;
 use crate::consensus::snapshot::SnapshotRoot;
 use crate::consensus::start::{Settings, Tasks};
+use crate::consensus::wal::{Disk, HostDisk};
 use crate::consensus::{self, InitialMembers, MemberNode, wal};
 use crate::http::Visitors;
 use crate::limits::ADVISED_QUOTA_BYTES;
@@ -36,22 +38,48 @@ use crate::server::quota::Quota;
 use crate::server::rpc_stats::RpcStats;
 use crate::status::Identity;
 
+/// Opens the state; the token counts how long it is open.
+pub type OpenState = Box<dyn FnOnce(TaskTrackerToken) -> Result<Arc<dyn Backend>, BackendError> + Send>;
+
+/// What a member stands on, besides its flags. A simulator brings a disk, a state and a network of its own.
+pub struct Ground {
+    pub log_disk: Arc<dyn Disk>,
+    pub dialer: Dialer,
+    /// Opens the state. Called once the log is there: only a loss leaves a state without one.
+    pub open_state: OpenState,
+}
+
+impl Ground {
+    /// This machine, with the data directory that `config` names.
+    pub fn machine(config: &Config) -> Result<Ground, StartError> {
+        let dir = member_dir(config);
+        if dir.join("state").exists() && !dir.join("wal").exists() {
+            return Err(StartError::LogMissing { path: dir });
+        }
+        Ok(Ground {
+            log_disk: Arc::new(HostDisk),
+            dialer: Dialer::Machine(connector(config)?),
+            open_state: Box::new(move |open| {
+                Ok(Arc::new(RocksBackend::open(&dir.join("state"), Some(open))?))
+            }),
+        })
+    }
+}
+
 impl Member {
     pub async fn start(
         config: &Config,
         (cluster_id, member_id): (u64, u64),
+        ground: Ground,
         raft_thread: &RaftThread,
     ) -> Result<Member, StartError> {
-        let dir = config.data_dir.join("member");
+        let Ground { log_disk, dialer, open_state } = ground;
+        let dir = member_dir(config);
         let metrics = Arc::new(Metrics::new());
         let databases = TaskTracker::new();
-        // The log is made before the state, so that only a loss leaves a state without one.
-        if dir.join("state").exists() && !dir.join("wal").exists() {
-            return Err(StartError::LogMissing { path: dir });
-        }
-        let mut log = open_log(&dir, (cluster_id, member_id), &metrics, databases.token())?;
+        let mut log = open_log(log_disk, &dir, (cluster_id, member_id), &metrics, databases.token())?;
         let pristine = log.is_pristine();
-        let backend = Arc::new(RocksBackend::open(&dir.join("state"), Some(databases.token()))?);
+        let backend = open_state(databases.token())?;
         let (mut applier, mvcc, hub, lessor) =
             Applier::open(backend, apply_options(config.election_timeout))?;
         let simple_tokens = SimpleTokens::new(config.access.token_ttl);
@@ -77,7 +105,7 @@ impl Member {
             snapshot_count: config.snapshot_count,
             slow_apply: config.serving.slow_apply,
             catch_up_entries: config.serving.catch_up_entries,
-            connector: connector(config)?,
+            dialer,
             table: mvcc.watch_members(),
             removed: removed.clone(),
         };
@@ -173,13 +201,19 @@ fn start_maintenance(
     }
 }
 
+fn member_dir(config: &Config) -> PathBuf {
+    config.data_dir.join("member")
+}
+
 fn open_log(
+    disk: Arc<dyn Disk>,
     dir: &Path,
     identity: (u64, u64),
     metrics: &Metrics,
     open: TaskTrackerToken,
 ) -> Result<LogStore, StartError> {
-    let opened = LogStore::open(&dir.join("wal"), identity, metrics.log_fsync_seconds.clone(), Some(open));
+    let fsync_seconds = metrics.log_fsync_seconds.clone();
+    let opened = LogStore::open(disk, &dir.join("wal"), identity, fsync_seconds, Some(open));
     opened.map_err(|error| match error {
         log_store::OpenError::Wal(wal::OpenError::InUse { .. }) => {
             StartError::DataDirInUse { path: dir.to_owned() }

@@ -3,8 +3,6 @@
 //! With `--strict-reconfig-check` a change is refused that could cost the cluster its majority. Source: etcd v3.6
 //! `etcdserver/server.go` and `membership/cluster.go`.
 
-use std::time::SystemTime;
-
 use balsa_proto::store::change_members_request::Change as Wire;
 use balsa_proto::store::command::Op;
 use balsa_proto::store::{
@@ -17,6 +15,7 @@ use crate::apply::Reply;
 use crate::auth::Caller;
 use crate::consensus::{MemberView, PeerView};
 use crate::error::Error;
+use crate::host;
 use crate::status::Identity;
 
 /// A learner is ready once it has this share of the leader's log. etcd's value.
@@ -97,7 +96,7 @@ impl LeaderMembers {
     fn command(&self, change: Change) -> (Op, Arrived) {
         match change {
             Change::Add { peer_urls, is_learner } => {
-                let member_id = added_member_id(&peer_urls, SystemTime::now());
+                let member_id = added_member_id(&peer_urls, host::wall_clock());
                 let member = MemberRecord { member_id, peer_urls, is_learner, ..Default::default() };
                 let add = MemberAdd { member: Some(member), max_learners: self.rules.max_learners };
                 (Op::MemberAdd(add), Arrived::Known(member_id))

@@ -37,6 +37,7 @@ impl Steward {
                 drop(tokio::time::timeout(self.election_timeout / 4, members.changed()).await);
             }
             let gone = tokio::select! {
+                biased;
                 () = shutdown.cancelled() => true,
                 changed = self.table.changed() => changed.is_err(),
                 changed = leadership.changed() => changed.is_err(),

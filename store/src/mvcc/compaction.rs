@@ -13,9 +13,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
 
 use super::Mvcc;
 use super::codec::{self, Kind, Record};
@@ -25,6 +25,7 @@ use super::load::COMPACT_FINISHED;
 use super::read::{corrupt, log_record};
 use crate::backend::{Backend, BackendError, Column, View, WriteBatch};
 use crate::failpoint::{self, Point};
+use crate::host::{self, Thread};
 use crate::revision::Revision;
 
 /// One removal under way.
@@ -128,19 +129,17 @@ pub struct Job {
 #[derive(Debug)]
 pub struct Remover {
     /// `None` only while this is dropped: the thread ends when nobody can send.
-    jobs: Option<mpsc::Sender<Job>>,
+    jobs: Option<mpsc::UnboundedSender<Job>>,
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Thread>,
 }
 
 impl Remover {
     pub fn spawn(mvcc: Mvcc) -> std::io::Result<Self> {
-        let (jobs, inbox) = mpsc::channel();
+        let (jobs, inbox) = mpsc::unbounded_channel();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
-        let thread = std::thread::Builder::new()
-            .name("compaction".into())
-            .spawn(move || run(&mvcc, &inbox, &stopped))?;
+        let thread = host::spawn_thread("compaction", run(mvcc, inbox, stopped))?;
         Ok(Self { jobs: Some(jobs), stop, thread: Some(thread) })
     }
 
@@ -157,18 +156,17 @@ impl Drop for Remover {
         self.stop.store(true, Ordering::Relaxed);
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
-            // A thread that panicked has said so.
-            let _ = thread.join();
+            thread.join();
         }
     }
 }
 
-fn run(mvcc: &Mvcc, inbox: &mpsc::Receiver<Job>, stop: &AtomicBool) {
-    while let Ok(job) = inbox.recv() {
+async fn run(mvcc: Mvcc, mut inbox: mpsc::UnboundedReceiver<Job>, stop: Arc<AtomicBool>) {
+    while let Some(job) = inbox.recv().await {
         if job.fresh && mvcc.compaction_hashes().are_kept() {
-            keep_hash(mvcc, &job);
+            keep_hash(&mvcc, &job);
         }
-        match remove(&job, stop) {
+        match remove(&job, &stop).await {
             Ok(true) => mvcc.compaction_done(job.target),
             Ok(false) => return,
             Err(error) => {
@@ -194,7 +192,7 @@ fn keep_hash(mvcc: &Mvcc, job: &Job) {
 }
 
 /// False if it was stopped first.
-fn remove(job: &Job, stop: &AtomicBool) -> Result<bool, BackendError> {
+async fn remove(job: &Job, stop: &AtomicBool) -> Result<bool, BackendError> {
     let started = Instant::now();
     let mut compaction = Compaction::new(job.finished, job.target);
     failpoint::pass(Point::CompactionBeforeFirstStep);
@@ -203,7 +201,7 @@ fn remove(job: &Job, stop: &AtomicBool) -> Result<bool, BackendError> {
         if stop.load(Ordering::Relaxed) {
             return Ok(false);
         }
-        std::thread::sleep(pause(started.elapsed()));
+        host::nap(pause(started.elapsed())).await;
     }
     failpoint::pass(Point::CompactionAfterLastStep);
     tracing::info!(revision = job.target, took = ?started.elapsed(), "finished scheduled compaction");

@@ -29,6 +29,7 @@ use super::gate::Gate;
 use crate::apply::Reply;
 use crate::auth::{AuthState, Caller, Permit, ROOT, Tokens, password, simple_token};
 use crate::error::Error;
+use crate::host;
 use crate::status::Identity;
 
 /// Stock etcd's words; they are in none of its tables, so that the code is `Unknown`.
@@ -116,7 +117,7 @@ impl AuthService {
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| Error::Stopped.into())
+    host::spawn_blocking(work).await.map_err(|_| Error::Stopped.into())
 }
 
 fn auth_changed(reply: Reply) -> AuthChanged {

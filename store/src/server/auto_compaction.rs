@@ -109,6 +109,7 @@ pub async fn run(identity: Identity, retention: Retention, shutdown: Cancellatio
     let mut plan = Plan::new(retention, Instant::now());
     loop {
         tokio::select! {
+            biased;
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(plan.interval()) => {}
         }

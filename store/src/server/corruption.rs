@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::Caller;
 use crate::consensus::peers::Lane;
 use crate::error::Error;
+use crate::host;
 use crate::mvcc::hash::KvHash;
 use crate::status::Identity;
 
@@ -122,7 +123,7 @@ impl CorruptionChecker {
 
     async fn own_hash(&self, revision: i64) -> Result<KvHash, Error> {
         let mvcc = self.identity.mvcc.clone();
-        tokio::task::spawn_blocking(move || mvcc.hash_kv(revision)).await.unwrap_or(Err(Error::Stopped))
+        host::spawn_blocking(move || mvcc.hash_kv(revision)).await.unwrap_or(Err(Error::Stopped))
     }
 
     /// Of those who answer in time.
@@ -165,6 +166,7 @@ impl CorruptionChecker {
 /// False once it is time to stop.
 async fn wait(interval: Duration, shutdown: &CancellationToken) -> bool {
     tokio::select! {
+        biased;
         () = shutdown.cancelled() => false,
         () = tokio::time::sleep(interval) => true,
     }

@@ -9,6 +9,7 @@ use std::time::Instant;
 use tokio::sync::Mutex;
 
 use crate::error::Error;
+use crate::host;
 use crate::mvcc::Mvcc;
 
 /// Cheap to clone.
@@ -21,7 +22,7 @@ impl Defragmenter {
     pub async fn run(&self, mvcc: Mvcc) -> Result<(), Error> {
         let turn = self.turn.clone().lock_owned().await;
         // A client that goes away does not end the work, so that its turn goes with the work.
-        let work = tokio::task::spawn_blocking(move || {
+        let work = host::spawn_blocking(move || {
             let _turn = turn;
             defragment(&mvcc)
         });

@@ -121,6 +121,7 @@ impl Election for ElectionService {
         tokio::spawn(async move {
             let client = observer.leaders.clone();
             tokio::select! {
+                biased;
                 () = client.closed() => {}
                 // Stock ends the stream without an error when the watch behind it ends.
                 ended = observer.run() => if let Err(status) = ended {

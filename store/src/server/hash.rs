@@ -3,6 +3,7 @@
 use balsa_proto::etcd::etcdserverpb::{HashKvResponse, ResponseHeader};
 
 use crate::error::Error;
+use crate::host;
 use crate::status::Identity;
 
 /// The hash at `revision`, or now for 0. Of a revision that was compacted a short while ago it is the one taken then, if
@@ -11,9 +12,7 @@ pub async fn answer(identity: &Identity, revision: i64) -> Result<HashKvResponse
     let mvcc = identity.mvcc.clone();
     let hash = match mvcc.compaction_hashes().at(revision) {
         Some(hash) => hash,
-        None => tokio::task::spawn_blocking(move || mvcc.hash_kv(revision))
-            .await
-            .unwrap_or(Err(Error::Stopped))?,
+        None => host::spawn_blocking(move || mvcc.hash_kv(revision)).await.unwrap_or(Err(Error::Stopped))?,
     };
     let header = ResponseHeader { revision: hash.current_revision, ..identity.header() };
     Ok(HashKvResponse {

@@ -20,6 +20,7 @@ use super::range_stream;
 use crate::apply::{Reply, check, txn};
 use crate::auth::Caller;
 use crate::error::Error;
+use crate::host;
 use crate::mvcc::Mvcc;
 use crate::status::Identity;
 
@@ -102,7 +103,7 @@ impl KvService {
             return read(&self.identity.mvcc);
         }
         let mvcc = self.identity.mvcc.clone();
-        tokio::task::spawn_blocking(move || read(&mvcc)).await.unwrap_or(Err(Error::Stopped))
+        host::spawn_blocking(move || read(&mvcc)).await.unwrap_or(Err(Error::Stopped))
     }
 }
 

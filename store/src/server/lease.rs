@@ -16,6 +16,7 @@ use balsa_proto::store::command::Op;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use rand::RngExt;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,7 @@ use super::{Shared, need_leader};
 use crate::apply::Reply;
 use crate::auth::Permit;
 use crate::error::Error;
+use crate::host;
 use crate::lease::Lessor;
 use crate::limits::{LEASE_APPLIED_WAIT, MAX_LEASE_TTL_SECONDS, STREAM_BUFFER};
 use crate::status::Identity;
@@ -182,6 +184,7 @@ impl LeaseService {
             }
         };
         tokio::select! {
+            biased;
             () = serve => {}
             () = lost => drop(responses.send(Err(Error::NoLeader.into())).await),
             () = self.shutdown.cancelled() => drop(responses.send(Err(Error::Stopped.into())).await),
@@ -203,7 +206,7 @@ impl Lease for LeaseService {
             return Err(Error::LeaseTtlTooLarge.into());
         }
         while request.id == 0 {
-            request.id = rand::random::<i64>() & i64::MAX;
+            request.id = host::chance().random::<i64>() & i64::MAX;
         }
         let grant = Op::LeaseGrant(request);
         self.quota.admit(&grant).await?;

@@ -29,6 +29,7 @@ impl LeaseExpiry {
         let mut leading_in = self.follow(None, &leadership.borrow_and_update().clone());
         loop {
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => break,
                 changed = leadership.changed() => {
                     if changed.is_err() {

@@ -20,6 +20,7 @@ use super::{Shared, hash, snapshot};
 use crate::apply::Reply;
 use crate::consensus::snapshot::SnapshotRoot;
 use crate::error::Error;
+use crate::host;
 use crate::status::Identity;
 
 pub struct MaintenanceService {
@@ -93,7 +94,7 @@ impl Maintenance for MaintenanceService {
 
     async fn hash(&self, _: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
         let mvcc = self.identity.mvcc.clone();
-        let hash = tokio::task::spawn_blocking(move || mvcc.hash_all()).await;
+        let hash = host::spawn_blocking(move || mvcc.hash_all()).await;
         let hash = hash.unwrap_or(Err(Error::Stopped))?;
         Ok(Response::new(HashResponse { header: Some(self.identity.header()), hash }))
     }

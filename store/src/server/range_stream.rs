@@ -14,6 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use crate::error::Error;
+use crate::host;
 use crate::mvcc::scan::{Piece, Scan};
 use crate::status::Identity;
 
@@ -135,7 +136,7 @@ async fn blocking<T: Send + 'static>(
     mut scan: Scan,
     read: impl FnOnce(&mut Scan) -> Result<T, Error> + Send + 'static,
 ) -> Result<(Scan, T), Error> {
-    let work = tokio::task::spawn_blocking(move || read(&mut scan).map(|answer| (scan, answer)));
+    let work = host::spawn_blocking(move || read(&mut scan).map(|answer| (scan, answer)));
     work.await.unwrap_or(Err(Error::Stopped))
 }
 

@@ -18,6 +18,7 @@ use tonic::Status;
 
 use crate::consensus::snapshot::SnapshotRoot;
 use crate::error::Error;
+use crate::host;
 use crate::limits::{SNAPSHOT_CHUNK_BYTES, SNAPSHOT_CHUNKS_IN_FLIGHT};
 use crate::mvcc::Mvcc;
 use crate::snapshot_file::{FileError, export};
@@ -32,18 +33,20 @@ pub fn stream(
     shutdown: CancellationToken,
 ) -> impl Stream<Item = Result<SnapshotResponse, Status>> + Send + 'static {
     let (chunks, receiver) = mpsc::channel(SNAPSHOT_CHUNKS_IN_FLIGHT);
-    tokio::task::spawn_blocking(move || match build_and_send(&mvcc, &files, &shutdown, &chunks) {
-        Ok(()) | Err(FileError::Unwanted) => {}
-        Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "a snapshot file was not made");
-            // A receiver that is gone needs no reason.
-            drop(chunks.blocking_send(Err(Status::internal(error.to_string()))));
+    host::spawn_blocking_future(async move {
+        match build_and_send(&mvcc, &files, &shutdown, &chunks).await {
+            Ok(()) | Err(FileError::Unwanted) => {}
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a snapshot file was not made");
+                // A receiver that is gone needs no reason.
+                drop(chunks.send(Err(Status::internal(error.to_string()))).await);
+            }
         }
     });
     ReceiverStream::new(receiver)
 }
 
-fn build_and_send(
+async fn build_and_send(
     mvcc: &Mvcc,
     files: &SnapshotRoot,
     shutdown: &CancellationToken,
@@ -56,10 +59,10 @@ fn build_and_send(
         outcome = export::export(view, BufWriter::with_capacity(SNAPSHOT_CHUNK_BYTES, &mut file), wanted);
     })?;
     let total_bytes = outcome?;
-    send(&mut file, total_bytes, shutdown, chunks)
+    send(&mut file, total_bytes, shutdown, chunks).await
 }
 
-fn send(
+async fn send(
     file: &mut File,
     total_bytes: u64,
     shutdown: &CancellationToken,
@@ -75,16 +78,16 @@ fn send(
         remaining_bytes -= blob.len() as u64;
         if shutdown.is_cancelled() {
             // A receiver that is gone needs no reason.
-            drop(chunks.blocking_send(Err(Error::Stopped.into())));
+            drop(chunks.send(Err(Error::Stopped.into())).await);
             return Err(FileError::Unwanted);
         }
-        give(chunks, remaining_bytes, blob.into())?;
+        give(chunks, remaining_bytes, blob.into()).await?;
     }
-    give(chunks, 0, hash.finalize().to_vec().into())
+    give(chunks, 0, hash.finalize().to_vec().into()).await
 }
 
-fn give(chunks: &Chunks, remaining_bytes: u64, blob: Bytes) -> Result<(), FileError> {
+async fn give(chunks: &Chunks, remaining_bytes: u64, blob: Bytes) -> Result<(), FileError> {
     let message =
         SnapshotResponse { header: None, remaining_bytes, blob, version: CLUSTER_VERSION.to_owned() };
-    chunks.blocking_send(Ok(message)).map_err(|_| FileError::Unwanted)
+    chunks.send(Ok(message)).await.map_err(|_| FileError::Unwanted)
 }

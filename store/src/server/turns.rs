@@ -128,6 +128,7 @@ impl Turns {
     pub async fn next(&self, watcher: &mut WatchStream) -> Result<WatchResponse, Status> {
         loop {
             let response = tokio::select! {
+                biased;
                 response = watcher.next() => response,
                 () = self.shutdown.cancelled() => return Err(Error::Stopped.into()),
             };

@@ -11,6 +11,7 @@ use balsa_proto::etcd::etcdserverpb::watch_create_request::FilterType;
 use balsa_proto::etcd::etcdserverpb::watch_request::RequestUnion;
 use balsa_proto::etcd::etcdserverpb::{WatchCreateRequest, WatchRequest, WatchResponse};
 use bytes::Bytes;
+use rand::RngExt;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -21,6 +22,7 @@ use super::hub::{Joined, WatchHub};
 use super::inbox::{Inbox, Item};
 use super::watcher::{Token, Watcher};
 use crate::backend::BackendError;
+use crate::host;
 use crate::mvcc::KeyRange;
 use crate::mvcc::limits::{PROGRESS_NOTIFY_INTERVAL, PROGRESS_NOTIFY_JITTER_PERCENT, WATCH_RESPONSE_BYTES};
 use crate::mvcc::range::header;
@@ -86,7 +88,8 @@ enum Ready {
 impl WatchStream {
     pub(crate) fn new(hub: WatchHub, options: StreamOptions) -> Self {
         let jitter = options.progress_interval.as_millis() as u64 * PROGRESS_NOTIFY_JITTER_PERCENT / 100;
-        let tick_interval = options.progress_interval + Duration::from_millis(rand::random_range(0..=jitter));
+        let tick_interval =
+            options.progress_interval + Duration::from_millis(host::chance().random_range(0..=jitter));
         Self {
             hub,
             options,
@@ -124,6 +127,7 @@ impl WatchStream {
             self.start_catching_up();
             let ticking = self.watchers.values().any(|entry| entry.progress_notify);
             tokio::select! {
+                biased;
                 () = self.inbox.filled() => {}
                 caught = finished(&mut self.catching_up) => self.caught_up(caught),
                 () = tokio::time::sleep_until(self.next_tick), if ticking => self.tick(),
@@ -331,7 +335,7 @@ impl WatchStream {
         let followers: Vec<Follower> = self.watchers.values().filter_map(follower).collect();
         if !followers.is_empty() {
             let mvcc = self.hub.mvcc().clone();
-            self.catching_up = Some(tokio::task::spawn_blocking(move || catch_up::read(&mvcc, &followers)));
+            self.catching_up = Some(host::spawn_blocking(move || catch_up::read(&mvcc, &followers)));
         }
     }
 

@@ -3,14 +3,13 @@
 //! Invariant: the indexes are consecutive, and every place lies in a segment whose file is open here.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::disk::LogFile;
 use super::record::Effect;
 
 /// The bytes of one entry record.
@@ -25,7 +24,7 @@ pub struct Place {
 pub struct Index {
     first: u64,
     places: VecDeque<Place>,
-    files: BTreeMap<u64, Arc<File>>,
+    files: BTreeMap<u64, Arc<dyn LogFile>>,
 }
 
 /// A place and the file that it is in, to be read without any lock.
@@ -33,7 +32,7 @@ pub struct Index {
 pub struct Located {
     pub index: u64,
     place: Place,
-    file: Arc<File>,
+    file: Arc<dyn LogFile>,
 }
 
 impl Located {
@@ -53,7 +52,7 @@ impl Located {
 }
 
 impl Index {
-    pub fn add_file(&mut self, segment: u64, file: Arc<File>) {
+    pub fn add_file(&mut self, segment: u64, file: Arc<dyn LogFile>) {
         self.files.insert(segment, file);
     }
 

@@ -11,13 +11,14 @@
 //! segments before it said of vote, purge and commit, so that they can be removed. A *seal* says that another segment
 //! follows, so that a lost file is noticed.
 //!
-//! Promised: [`Wal::write`] returns after its frame is on disk. What it has returned for is there after every crash.
+//! Promised: after [`Wal::write`] and [`Wal::settle`] the frame is on disk. What they have returned for is there after every crash.
 //! On opening, a torn last frame is cut off: nothing of it was acknowledged. Everything else that does not check is an
 //! error that names file and byte; nothing is ever skipped. What tells a tear from damage: a tear leaves a sector of the
 //! frame unwritten, and unwritten sectors are zero, since segments are filled with zeros before they are used.
 //! (A flipped bit in the very last frame is taken for a tear only if that frame also holds a whole sector of zeros.)
 //! Source of the torn-sector rule: etcd v3.6 `server/storage/wal/decoder.go`.
 
+pub mod disk;
 pub mod frame;
 pub mod index;
 pub mod look;
@@ -25,14 +26,16 @@ pub mod open;
 pub mod record;
 pub mod segment;
 
+use std::fmt::Debug;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::RwLock;
 use prometheus_client::metrics::histogram::Histogram;
 
+pub use self::disk::{Disk, HostDisk, LogFile};
 pub use self::index::{Index, Place};
 pub use self::open::{OpenError, Opened, open};
 use self::record::{Effect, Head, Meta, Records};
@@ -42,6 +45,7 @@ use crate::failpoint::{self, Point};
 /// The write side. Owned by one thread.
 #[derive(Debug)]
 pub struct Wal {
+    disk: Arc<dyn Disk>,
     dir: PathBuf,
     identity: (u64, u64),
     segment: Segment,
@@ -54,7 +58,7 @@ pub struct Wal {
     /// After a failed write nobody knows what is on disk: nothing more is written.
     broken: bool,
     /// Held as long as the log is open.
-    _lock: std::fs::File,
+    _lock: Box<dyn Debug + Send + Sync>,
 }
 
 impl Wal {
@@ -65,6 +69,14 @@ impl Wal {
         }
         let result = self.write_frame(records);
         self.broken = result.is_err();
+        result
+    }
+
+    /// Waits for as long as the disk is still at it. A frame counts as written only after this.
+    pub async fn settle(&mut self) -> io::Result<()> {
+        let Some(syncing) = self.disk.syncing() else { return Ok(()) };
+        let result = syncing.await;
+        self.broken |= result.is_err();
         result
     }
 
@@ -102,7 +114,7 @@ impl Wal {
         let head = Head { identity: self.identity, meta: self.meta.clone() };
         let head = head.into_frame(number, self.next_frame);
         let spare = self.spares.take(segment::HEAD_ROOM_BYTES + frame_bytes + segment::SEAL_ROOM_BYTES)?;
-        let fresh = Segment::begin(&self.dir, number, spare, &head)?;
+        let fresh = Segment::begin(&*self.disk, &self.dir, number, spare, &head)?;
         self.index.write().add_file(number, fresh.file());
         let mut old = std::mem::replace(&mut self.segment, fresh);
         old.append(&record::seal_frame(old.number(), self.next_frame)).map(drop)
@@ -112,13 +124,8 @@ impl Wal {
     fn remove_purged(&mut self) -> io::Result<()> {
         let unused = self.index.write().take_unused(self.segment.number());
         for number in &unused {
-            std::fs::remove_file(self.dir.join(segment::file_name(*number)))?;
+            self.disk.remove(&self.dir.join(segment::file_name(*number)))?;
         }
-        if unused.is_empty() { Ok(()) } else { sync_dir(&self.dir) }
+        if unused.is_empty() { Ok(()) } else { self.disk.sync_dir(&self.dir) }
     }
-}
-
-/// Names in a directory survive a power cut once this returns.
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    std::fs::File::open(dir)?.sync_all()
 }

@@ -1,8 +1,8 @@
 //! Opens the log: locks it, reads every segment, checks the chain, cuts off what a power cut tore.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read};
+use std::fmt::Debug;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 use prometheus_client::metrics::histogram::Histogram;
 
+use super::disk::{Disk, LogFile};
 use super::frame::{self, Found};
 use super::record::{self, Effect, Head, Meta, RecordError};
 use super::segment::{self, Segment, Spare, Spares};
 use super::{Index, Wal};
-use crate::limits::LOG_SEGMENT_BYTES;
 
 const FIRST_SEGMENT: u64 = 1;
 const LOCK_FILE: &str = "LOCK";
@@ -49,12 +49,18 @@ pub struct Opened {
 }
 
 /// Opens the log below `dir`, making a fresh one there if there is none, for (cluster id, member id).
-pub fn open(dir: &Path, identity: (u64, u64), fsync_seconds: Histogram) -> Result<Opened, OpenError> {
+pub fn open(
+    disk: Arc<dyn Disk>,
+    dir: &Path,
+    identity: (u64, u64),
+    fsync_seconds: Histogram,
+) -> Result<Opened, OpenError> {
     let failed = |source: io::Error| OpenError::Io { path: dir.to_owned(), source };
-    std::fs::create_dir_all(dir).map_err(failed)?;
-    let lock = lock(dir)?;
-    let numbers = list_segments(dir).map_err(failed)?;
-    let mut replay = Replay { dir, identity, meta: Meta::default(), index: Index::default(), next_frame: 0 };
+    disk.make_dir(dir).map_err(failed)?;
+    let lock = lock(&*disk, dir)?;
+    let numbers = list_segments(&*disk, dir).map_err(failed)?;
+    let mut replay =
+        Replay { disk: &*disk, dir, identity, meta: Meta::default(), index: Index::default(), next_frame: 0 };
     let segment = match chain(dir, &numbers)? {
         None => replay.create_first().map_err(failed)?,
         Some((first, last)) => replay.segments(first, last)?,
@@ -62,14 +68,16 @@ pub fn open(dir: &Path, identity: (u64, u64), fsync_seconds: Histogram) -> Resul
     replay.check_begin()?;
     let Replay { meta, index, next_frame, .. } = replay;
     let index = Arc::new(RwLock::new(index));
+    let spares = Spares::start(disk.clone(), dir).map_err(failed)?;
     let wal = Wal {
+        disk,
         dir: dir.to_owned(),
         identity,
         segment,
         next_frame,
         meta: meta.clone(),
         index: index.clone(),
-        spares: Spares::start(dir).map_err(failed)?,
+        spares,
         fsync_seconds,
         broken: false,
         _lock: lock,
@@ -77,25 +85,21 @@ pub fn open(dir: &Path, identity: (u64, u64), fsync_seconds: Histogram) -> Resul
     Ok(Opened { wal, meta, index })
 }
 
-fn lock(dir: &Path) -> Result<File, OpenError> {
+fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Debug + Send + Sync>, OpenError> {
     let path = dir.join(LOCK_FILE);
-    let failed = |source: io::Error| OpenError::Io { path: path.clone(), source };
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: dir.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
-    }
+    disk.lock(&path).map_err(|source| match source.kind() {
+        io::ErrorKind::WouldBlock => OpenError::InUse { path: dir.to_owned() },
+        _ => OpenError::Io { path: path.clone(), source },
+    })
 }
 
 /// The numbers of the segments. Files that never became one are removed.
-fn list_segments(dir: &Path) -> io::Result<BTreeMap<u64, PathBuf>> {
+fn list_segments(disk: &dyn Disk, dir: &Path) -> io::Result<BTreeMap<u64, PathBuf>> {
     let mut segments = BTreeMap::new();
-    for entry in std::fs::read_dir(dir)? {
-        let path = entry?.path();
+    for path in disk.list(dir)? {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if name.ends_with(segment::SPARE_SUFFIX) {
-            std::fs::remove_file(&path)?;
+            disk.remove(&path)?;
         } else if let Some(number) = name.strip_suffix(segment::SUFFIX)
             && let Ok(number) = u64::from_str_radix(number, 16)
         {
@@ -118,6 +122,7 @@ fn chain(dir: &Path, segments: &BTreeMap<u64, PathBuf>) -> Result<Option<(u64, u
 
 /// The log as far as it is read.
 struct Replay<'a> {
+    disk: &'a dyn Disk,
     dir: &'a Path,
     identity: (u64, u64),
     meta: Meta,
@@ -129,7 +134,7 @@ struct Replay<'a> {
 struct Loaded {
     number: u64,
     path: PathBuf,
-    file: File,
+    file: Arc<dyn LogFile>,
     bytes: Bytes,
     head: Head,
     next_frame: u64,
@@ -139,8 +144,9 @@ struct Loaded {
 impl Replay<'_> {
     fn create_first(&mut self) -> io::Result<Segment> {
         let head = Head { identity: self.identity, meta: Meta::default() };
-        let spare = Spare::hollow(self.dir, "first", LOG_SEGMENT_BYTES)?;
-        let segment = Segment::begin(self.dir, FIRST_SEGMENT, spare, &head.into_frame(FIRST_SEGMENT, 0))?;
+        let spare = Spare::hollow(self.disk, self.dir, "first", self.disk.segment_bytes())?;
+        let segment =
+            Segment::begin(self.disk, self.dir, FIRST_SEGMENT, spare, &head.into_frame(FIRST_SEGMENT, 0))?;
         self.index.add_file(FIRST_SEGMENT, segment.file());
         Ok(segment)
     }
@@ -152,7 +158,7 @@ impl Replay<'_> {
         for number in first + 1..=last {
             let next = self.load(number)?;
             self.whole(&current, next.next_frame)?;
-            self.index.add_file(number - 1, Arc::new(current.file));
+            self.index.add_file(number - 1, current.file);
             current = next;
         }
         let (at, torn) = self.tail(&current)?;
@@ -166,10 +172,8 @@ impl Replay<'_> {
     fn load(&self, number: u64) -> Result<Loaded, OpenError> {
         let path = self.dir.join(segment::file_name(number));
         let failed = |source: io::Error| OpenError::Io { path: path.clone(), source };
-        let mut file = OpenOptions::new().read(true).write(true).open(&path).map_err(failed)?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(failed)?;
-        let bytes = Bytes::from(bytes);
+        let file = self.disk.open(&path).map_err(failed)?;
+        let bytes = file.read_all().map_err(failed)?;
         let Found::Frame { number: next_frame, body } = frame::look(&bytes, 0, number) else {
             return Err(OpenError::Damaged { path, offset: 0 });
         };
