@@ -34,6 +34,35 @@ fn a_short_run_ends_well_and_a_planted_violation_is_found() {
     assert!(check.violations.iter().any(|violation| violation.text.contains(&told)), "{}", verdict.text());
 }
 
+#[test]
+fn lists_leases_and_locks_survive_a_kill_a_jump_of_clocks_and_a_pause() {
+    let verdict = ends_well("smoke-coordination");
+    for (property, least) in
+        [("append_lists", 100), ("lease_never_early", 20), ("lock_exclusive", 5), ("lock_fenced", 20)]
+    {
+        let looked_at = verdict.checks[property].looked_at;
+        assert!(looked_at >= least, "{property} looked at {looked_at} only: {}", verdict.text());
+    }
+}
+
+#[test]
+fn certificates_are_renewed_and_a_member_is_replaced_while_clients_go_on() {
+    let verdict = ends_well("smoke-renewal");
+    assert!(verdict.operations.ok > 100, "too few operations to prove anything: {}", verdict.text());
+}
+
+fn ends_well(name: &str) -> Verdict {
+    let runs = tempfile::tempdir().expect("a temporary folder");
+    let scenario =
+        Scenario::parse(&find(name).expect("it is in the library")).expect("the library is understood");
+    let history = run_once(&scenario, runs.path());
+    let verdict = judge(&scenario, &history);
+    assert_eq!(verdict.ending, Ending::Ok, "{}", verdict.text());
+    let struck: std::collections::BTreeSet<_> = history.faults.iter().map(|fault| &fault.verb).collect();
+    assert_eq!(struck.len(), scenario.faults.len(), "each fault struck: {:?}", history.faults);
+    verdict
+}
+
 fn run_once(scenario: &Scenario, runs: &Path) -> History {
     let folder = report::make_folder(runs, &scenario.name, 1).expect("a folder in a fresh one");
     let options = Options {

@@ -4,9 +4,12 @@
 //! Undoing after a panic needs no code here: what a fault changes lives in the cluster's namespaces, processes and disks,
 //! and goes away with them (`crate::lab::StoreCluster`). Nothing outside of them is ever touched.
 
+pub mod certificate_expiry;
+pub mod clock_step;
 pub mod corrupt;
 pub mod disk_trouble;
 pub mod kill;
+pub mod member_replace;
 pub mod partition;
 pub mod pause;
 pub mod power_cut;
@@ -89,6 +92,22 @@ pub enum Verb {
         #[serde(default)]
         target: Target,
     },
+    /// The wall clock jumps, back if `seconds` is less than nothing.
+    ClockStep {
+        #[serde(default)]
+        target: Target,
+        seconds: i32,
+    },
+    /// Removed, wiped, and added as a new member.
+    MemberReplace {
+        #[serde(default)]
+        target: Target,
+    },
+    /// Certificates run out before they are renewed.
+    CertificateExpiry {
+        #[serde(default)]
+        target: Target,
+    },
 }
 
 impl Verb {
@@ -123,6 +142,15 @@ impl Verb {
             Self::Corrupt { target } => {
                 Box::new(corrupt::Corrupt::new(target.resolve(cluster, random)?, random.random()))
             }
+            Self::ClockStep { target, seconds } => {
+                Box::new(clock_step::ClockStep::new(target.resolve(cluster, random)?, *seconds))
+            }
+            Self::MemberReplace { target } => {
+                Box::new(member_replace::MemberReplace::new(target.resolve(cluster, random)?))
+            }
+            Self::CertificateExpiry { target } => {
+                Box::new(certificate_expiry::CertificateExpiry::new(target.resolve(cluster, random)?))
+            }
         })
     }
 
@@ -137,6 +165,9 @@ impl Verb {
             Self::FullDisk { .. } => "full_disk",
             Self::FailingSync { .. } => "failing_sync",
             Self::Corrupt { .. } => "corrupt",
+            Self::ClockStep { .. } => "clock_step",
+            Self::MemberReplace { .. } => "member_replace",
+            Self::CertificateExpiry { .. } => "certificate_expiry",
         }
     }
 
@@ -151,8 +182,16 @@ impl Verb {
             | Self::Kill { .. }
             | Self::Pause { .. }
             | Self::RestartAll {}
-            | Self::Corrupt { .. } => false,
+            | Self::Corrupt { .. }
+            | Self::ClockStep { .. }
+            | Self::MemberReplace { .. }
+            | Self::CertificateExpiry { .. } => false,
         }
+    }
+
+    /// Whether it means nothing to a cluster that speaks plain text.
+    pub fn needs_tls(&self) -> bool {
+        matches!(self, Self::CertificateExpiry { .. })
     }
 }
 

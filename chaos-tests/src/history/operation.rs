@@ -72,6 +72,14 @@ pub enum Request {
     LeaseRevoke {
         id: i64,
     },
+    /// Waits until the lock is held for as long as the lease lives.
+    Lock {
+        name: String,
+        lease: i64,
+    },
+    Unlock {
+        key: String,
+    },
 }
 
 /// `key`'s state equals what is expected.
@@ -86,18 +94,35 @@ pub struct Compare {
 pub enum Expected {
     Value(String),
     ModRevision(i64),
+    CreateRevision(i64),
     Absent,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
-    Range { kvs: Vec<Kv>, count: i64 },
+    Range {
+        kvs: Vec<Kv>,
+        count: i64,
+    },
     Put,
-    Delete { deleted: i64 },
-    Txn { succeeded: bool, replies: Vec<Reply> },
+    Delete {
+        deleted: i64,
+    },
+    Txn {
+        succeeded: bool,
+        replies: Vec<Reply>,
+    },
     Compact,
-    Lease { id: i64, ttl_seconds: i64 },
+    Lease {
+        id: i64,
+        ttl_seconds: i64,
+    },
+    /// The key that holds the lock.
+    Lock {
+        key: String,
+    },
+    Unlock,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,12 +145,14 @@ impl Request {
             | Self::Compact { .. }
             | Self::LeaseGrant { .. }
             | Self::LeaseKeepAlive { .. }
-            | Self::LeaseRevoke { .. } => true,
+            | Self::LeaseRevoke { .. }
+            | Self::Lock { .. }
+            | Self::Unlock { .. } => true,
             Self::Txn { success, failure, .. } => success.iter().chain(failure).any(Self::writes),
         }
     }
 
-    /// Whether it speaks about keys at all.
+    /// Whether it names keys that it reads or writes.
     pub fn touches_keys(&self) -> bool {
         match self {
             Self::Get { .. }
@@ -136,7 +163,9 @@ impl Request {
             Self::Compact { .. }
             | Self::LeaseGrant { .. }
             | Self::LeaseKeepAlive { .. }
-            | Self::LeaseRevoke { .. } => false,
+            | Self::LeaseRevoke { .. }
+            | Self::Lock { .. }
+            | Self::Unlock { .. } => false,
         }
     }
 
@@ -169,6 +198,8 @@ impl Request {
             Self::LeaseGrant { id, ttl_seconds } => format!("grant lease {id:x} for {ttl_seconds} s"),
             Self::LeaseKeepAlive { id } => format!("keep lease {id:x} alive"),
             Self::LeaseRevoke { id } => format!("revoke lease {id:x}"),
+            Self::Lock { name, lease } => format!("lock {name} with lease {lease:x}"),
+            Self::Unlock { key } => format!("unlock {key}"),
         }
     }
 }
@@ -178,6 +209,7 @@ impl Compare {
         match &self.expected {
             Expected::Value(value) => format!("{} = {value}", self.key),
             Expected::ModRevision(revision) => format!("{} modified at {revision}", self.key),
+            Expected::CreateRevision(revision) => format!("{} created at {revision}", self.key),
             Expected::Absent => format!("{} absent", self.key),
         }
     }
@@ -190,7 +222,7 @@ impl Reply {
             Self::Range { kvs, .. } => {
                 kvs.iter().map(|kv| format!("{}={}", kv.key, kv.value)).collect::<Vec<_>>().join(" ")
             }
-            Self::Put | Self::Compact => "done".to_owned(),
+            Self::Put | Self::Compact | Self::Unlock => "done".to_owned(),
             Self::Delete { deleted } => format!("{deleted} deleted"),
             Self::Txn { succeeded, replies } => format!(
                 "{} [{}]",
@@ -198,6 +230,7 @@ impl Reply {
                 replies.iter().map(Self::describe).collect::<Vec<_>>().join(", ")
             ),
             Self::Lease { ttl_seconds, .. } => format!("ttl {ttl_seconds} s"),
+            Self::Lock { key } => format!("held by {key}"),
         }
     }
 }

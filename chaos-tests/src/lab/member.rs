@@ -3,15 +3,20 @@
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 
-use super::{Host, Process, Target, binary};
+use super::authority::{Authority, PairFiles};
+use super::clock::ShiftedClock;
+use super::{Host, Process, Target, binary, eventually};
 use crate::disk::{ForgetfulDisk, Metadata};
 
 const CLIENT_PORT: u16 = 2379;
 const PEER_PORT: u16 = 2380;
+/// Until a thread is out of the functions that read the clock.
+const CLOCK_MAX: Duration = Duration::from_secs(5);
 
 /// How a member's process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,12 +30,17 @@ pub struct Member {
     // Before disk and host: a process dies before the ground under it goes.
     process: Option<Process>,
     paused: bool,
+    /// Of the process that runs now.
+    clock: Option<ShiftedClock>,
     disk: Option<ForgetfulDisk>,
     host: Host,
     name: String,
     data_dir: PathBuf,
     log: PathBuf,
     initial_cluster: String,
+    /// It was added to a cluster that exists.
+    joins: bool,
+    tls: Option<PairFiles>,
     target: Target,
 }
 
@@ -43,6 +53,8 @@ pub struct Plan<'a> {
     pub logs: &'a Path,
     /// Each member's data is on a disk of its own that forgets what was not synced.
     pub forgetful: Option<Metadata>,
+    /// Clients and peers speak TLS, with the files of these members.
+    pub authority: Option<&'a Authority>,
 }
 
 impl Member {
@@ -52,11 +64,14 @@ impl Member {
         Ok(Self {
             process: None,
             paused: false,
+            clock: None,
             disk,
             data_dir: place.join("data"),
             log: plan.logs.join(format!("{name}.log")),
+            tls: plan.authority.map(|authority| authority.files(&name)),
             host,
             name,
+            joins: false,
             initial_cluster: plan.initial_cluster.to_owned(),
             target: plan.target.clone(),
         })
@@ -75,7 +90,11 @@ impl Member {
     }
 
     pub fn client_url(&self) -> String {
-        format!("http://{}:{CLIENT_PORT}", self.address())
+        format!("{}://{}:{CLIENT_PORT}", scheme(self.tls.is_some()), self.address())
+    }
+
+    pub fn peer_url(&self) -> String {
+        peer_url(self.address(), self.tls.is_some())
     }
 
     pub fn data_dir(&self) -> &Path {
@@ -110,9 +129,51 @@ impl Member {
     pub fn start(&mut self) -> Result<()> {
         ensure!(self.process.is_none(), "{} runs already", self.name);
         let mut command = self.command()?;
+        self.clock = None;
         self.process = Some(Process::start(&mut command, &self.log)?);
         self.paused = false;
         Ok(())
+    }
+
+    /// Starts it as a new member of a cluster that has already been told of it.
+    pub fn join(&mut self) -> Result<()> {
+        self.joins = true;
+        self.start()
+    }
+
+    /// Its data is gone; it must not run.
+    pub fn wipe(&mut self) -> Result<()> {
+        ensure!(self.process.is_none(), "{} runs", self.name);
+        std::fs::remove_dir_all(&self.data_dir).with_context(|| format!("remove the data of {}", self.name))
+    }
+
+    /// Moves its wall clock so far from the machine's, until [`Self::right_clock`] or the end of the process.
+    pub fn shift_clock(&mut self, seconds: i32) -> Result<()> {
+        self.right_clock()?;
+        self.clock = Some(self.while_stopped(|pid| ShiftedClock::shift(pid, seconds))?);
+        Ok(())
+    }
+
+    /// Nothing to do for one whose clock is right.
+    pub fn right_clock(&mut self) -> Result<()> {
+        match self.clock.take() {
+            Some(clock) if self.process.is_some() => self.while_stopped(|_| clock.undo()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Stops the process for a moment, again and again until the work can be done.
+    fn while_stopped<T>(&self, work: impl Fn(u32) -> Result<T>) -> Result<T> {
+        let pid = self.process.as_ref().with_context(|| format!("{} does not run", self.name))?.pid();
+        eventually(&format!("the clock of {}", self.name), CLOCK_MAX, || {
+            if self.paused {
+                return work(pid);
+            }
+            self.signal(Signal::SIGSTOP)?;
+            let done = work(pid);
+            self.signal(Signal::SIGCONT)?;
+            done
+        })
     }
 
     /// SIGKILL. A paused process dies of it as well.
@@ -168,7 +229,7 @@ impl Member {
         if matches!(self.target, Target::Balsa) {
             command.arg("store");
         }
-        let (client, peer) = (self.client_url(), peer_url(self.address()));
+        let (client, peer) = (self.client_url(), self.peer_url());
         command.args([
             "--name",
             &self.name,
@@ -179,11 +240,26 @@ impl Member {
         ]);
         command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
         command.args(["--initial-cluster", &self.initial_cluster]);
+        if self.joins {
+            command.args(["--initial-cluster-state", "existing"]);
+        }
+        if let Some(files) = &self.tls {
+            command.arg("--client-cert-auth").arg("--peer-client-cert-auth");
+            for side in ["", "peer-"] {
+                command.arg(format!("--{side}cert-file")).arg(&files.certificate);
+                command.arg(format!("--{side}key-file")).arg(&files.key);
+                command.arg(format!("--{side}trusted-ca-file")).arg(&files.authority);
+            }
+        }
         command.arg("--data-dir").arg(&self.data_dir);
         Ok(command)
     }
 }
 
-pub fn peer_url(address: Ipv4Addr) -> String {
-    format!("http://{address}:{PEER_PORT}")
+pub fn peer_url(address: Ipv4Addr, tls: bool) -> String {
+    format!("{}://{address}:{PEER_PORT}", scheme(tls))
+}
+
+fn scheme(tls: bool) -> &'static str {
+    if tls { "https" } else { "http" }
 }

@@ -5,16 +5,20 @@
 //! owner. A [`Cluster`] is `balsa up` on a host, with kubectl beside it. A [`StoreCluster`] is a store of several members,
 //! each on a host of a [`Network`], with a [`Gateway`] for clients.
 
+pub mod authority;
+pub mod clock;
 pub mod cluster;
 pub mod gateway;
 pub mod host;
 pub mod member;
+pub mod membership;
 pub mod network;
 pub mod process;
 pub mod store_cluster;
 pub mod sweep;
 pub mod wait;
 
+pub use authority::Authority;
 pub use cluster::Cluster;
 pub use gateway::Gateway;
 pub use host::Host;

@@ -12,9 +12,9 @@ use balsa_proto::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
 use balsa_proto::etcd::etcdserverpb::{StatusRequest, StatusResponse};
 
 use super::member::{Condition, Member, Plan, peer_url};
-use super::{Gateway, Host, Network, eventually, sweep};
+use super::{Authority, Gateway, Host, Network, authority, eventually, sweep};
 use crate::disk::Metadata;
-use crate::workloads::client::{MemberEndpoint, connect};
+use crate::workloads::client::MemberEndpoint;
 use crate::workloads::wire;
 
 /// For one answer to the lab's own questions.
@@ -37,6 +37,8 @@ pub struct Setup<'a> {
     /// And log below it.
     pub logs: &'a Path,
     pub forgetful: Option<Metadata>,
+    /// Clients and peers speak TLS.
+    pub tls: bool,
 }
 
 pub struct StoreCluster {
@@ -45,6 +47,7 @@ pub struct StoreCluster {
     members: Vec<Member>,
     clients: Host,
     target: Target,
+    authority: Option<Authority>,
     network: Network,
 }
 
@@ -56,9 +59,10 @@ impl StoreCluster {
         let clients = network.clients_host()?;
         let gateway = Gateway::on(&clients)?;
         let target = setup.target.clone();
-        let mut cluster = Self { gateway, members: Vec::new(), clients, target, network };
+        let authority = setup.tls.then(|| Authority::create(&setup.data.join("certificates"))).transpose()?;
+        let mut cluster = Self { gateway, members: Vec::new(), clients, target, authority, network };
         let initial: Vec<_> = (1..=setup.members)
-            .map(|number| format!("m{number}={}", peer_url(Network::address(number))))
+            .map(|number| format!("m{number}={}", peer_url(Network::address(number), setup.tls)))
             .collect();
         let plan = Plan {
             target: setup.target,
@@ -66,11 +70,15 @@ impl StoreCluster {
             data: setup.data,
             logs: setup.logs,
             forgetful: setup.forgetful,
+            authority: cluster.authority.as_ref(),
         };
         for number in 1..=setup.members {
             let name = format!("m{number}");
             let host = cluster.network.host(&name, number)?;
             cluster.members.push(Member::new(name, host, &plan)?);
+        }
+        for number in 0..cluster.members.len() {
+            cluster.issue_certificate(number, authority::LONG)?;
         }
         for member in &mut cluster.members {
             member.start()?;
@@ -99,24 +107,36 @@ impl StoreCluster {
     }
 
     pub fn endpoints(&self) -> Vec<MemberEndpoint> {
-        let endpoint =
-            |member: &Member| MemberEndpoint { name: member.name().to_owned(), url: member.client_url() };
-        self.members.iter().map(endpoint).collect()
+        (0..self.members.len()).map(|number| self.endpoint(number)).collect()
+    }
+
+    fn endpoint(&self, number: usize) -> MemberEndpoint {
+        let member = &self.members[number];
+        let tls = self.authority.as_ref().map(|authority| authority.client().clone());
+        MemberEndpoint { name: member.name().to_owned(), url: member.client_url(), tls }
+    }
+
+    /// Replaces the certificate of a member, which may run; nothing to do without TLS.
+    pub fn issue_certificate(&self, number: usize, valid: Duration) -> Result<()> {
+        let member = &self.members[number];
+        self.authority
+            .as_ref()
+            .map_or(Ok(()), |authority| authority.issue(member.name(), member.address(), valid))
     }
 
     /// Waits until every member answers a linearizable read.
     pub fn wait_serving(&mut self, timeout: Duration) -> Result<()> {
         for number in 0..self.members.len() {
-            let url = self.members[number].client_url();
+            let endpoint = self.endpoint(number);
             let name = self.members[number].name().to_owned();
             eventually(&format!("{name} serves"), timeout, || {
                 // A process that is gone will not serve later.
                 if let Some(died) = self.members[number].died() {
                     return Ok(Err(died));
                 }
-                let url = url.clone();
+                let endpoint = endpoint.clone();
                 self.gateway.run(async move {
-                    let mut client = KvClient::new(connect(&url, ASK_TIMEOUT).await?);
+                    let mut client = KvClient::new(endpoint.connect(ASK_TIMEOUT).await?);
                     let read = tokio::time::timeout(ASK_TIMEOUT, client.range(wire::get("ready", false)));
                     read.await.context("no answer")?.map(|_| Ok(())).context("read")
                 })
@@ -144,9 +164,9 @@ impl StoreCluster {
     }
 
     pub fn status(&self, number: usize) -> Result<StatusResponse> {
-        let url = self.members[number].client_url();
+        let endpoint = self.endpoint(number);
         self.gateway.run(async move {
-            let mut client = MaintenanceClient::new(connect(&url, ASK_TIMEOUT).await?);
+            let mut client = MaintenanceClient::new(endpoint.connect(ASK_TIMEOUT).await?);
             let answer = tokio::time::timeout(ASK_TIMEOUT, client.status(StatusRequest {}));
             Ok(answer.await.context("no answer")?.context("ask for the status")?.into_inner())
         })

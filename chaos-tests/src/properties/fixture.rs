@@ -114,3 +114,20 @@ pub fn events(revision: i64, events: &[Event]) -> (i64, WatchSight) {
 pub fn event(key: &str, value: &str, revision: i64) -> Event {
     Event { deleted: false, kv: kv(key, value, revision), prev: None }
 }
+
+pub fn grant(id: i64, ttl_seconds: i64) -> Request {
+    Request::LeaseGrant { id, ttl_seconds }
+}
+
+/// A grant's or a keep-alive's answer; 0 says that there is no such lease.
+pub fn promised(id: i64, ttl_seconds: i64) -> Outcome {
+    ok(1, Reply::Lease { id, ttl_seconds })
+}
+
+pub fn lock(name: &str, lease: i64) -> Request {
+    Request::Lock { name: name.to_owned(), lease }
+}
+
+pub fn held(key: &str) -> Outcome {
+    ok(1, Reply::Lock { key: key.to_owned() })
+}

@@ -3,8 +3,14 @@
 //! A property is a function from a [`History`] to a [`Check`]: no clock, no network, so that it can be tested with
 //! histories made by hand and run again on the folder of an old run.
 
+pub mod append_lists;
+pub mod dependency;
 pub mod events;
+pub mod lease_life;
+pub mod lease_never_early;
 pub mod linearizable;
+pub mod lock_exclusive;
+pub mod lock_fenced;
 pub mod members_agree;
 pub mod model;
 pub mod no_write_lost;
@@ -33,7 +39,11 @@ type Judge = fn(&History) -> Check;
 
 /// Name in scenario files and reports, and the function.
 const TABLE: &[(&str, Judge)] = &[
+    ("append_lists", append_lists::check),
+    ("lease_never_early", lease_never_early::check),
     ("linearizable", linearizable::check),
+    ("lock_exclusive", lock_exclusive::check),
+    ("lock_fenced", lock_fenced::check),
     ("members_agree", members_agree::check),
     ("no_write_lost", no_write_lost::check),
     ("revisions_monotone", revisions_monotone::check),

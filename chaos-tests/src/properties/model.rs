@@ -30,13 +30,17 @@ pub fn understands(request: &Request) -> bool {
         Request::Put { lease, .. } => *lease == 0,
         Request::Delete { .. } => true,
         Request::Txn { compare, success, failure } => {
-            compare.iter().all(|compare| !matches!(compare.expected, Expected::ModRevision(_)))
-                && success.iter().chain(failure).all(understands)
+            let by_revision = |compare: &Compare| {
+                matches!(compare.expected, Expected::ModRevision(_) | Expected::CreateRevision(_))
+            };
+            !compare.iter().any(by_revision) && success.iter().chain(failure).all(understands)
         }
         Request::Compact { .. }
         | Request::LeaseGrant { .. }
         | Request::LeaseKeepAlive { .. }
-        | Request::LeaseRevoke { .. } => false,
+        | Request::LeaseRevoke { .. }
+        | Request::Lock { .. }
+        | Request::Unlock { .. } => false,
     }
 }
 
@@ -109,6 +113,8 @@ fn matches(state: &State, compare: &Compare) -> bool {
     match &compare.expected {
         Expected::Value(expected) => value == Some(expected),
         Expected::Absent => value.is_none(),
-        Expected::ModRevision(_) => unreachable!("`understands` keeps these out"),
+        Expected::ModRevision(_) | Expected::CreateRevision(_) => {
+            unreachable!("`understands` keeps these out")
+        }
     }
 }

@@ -5,35 +5,51 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::Check;
 use crate::history::{FaultRecord, History, Outcome};
 
 /// After a fault's end the cluster may still be finding together.
 const LOOK_ON_US: u64 = 5_000_000;
 
-pub fn check(history: &History, bound: Option<Duration>) -> Check {
+/// The longest silence around one fault.
+#[derive(Clone, Debug, Serialize)]
+pub struct Gap {
+    pub fault: String,
+    pub at_seconds: f64,
+    pub gap_seconds: f64,
+}
+
+/// Of each fault, in order of time; a fault without any acknowledged write around it has none.
+pub fn gaps(history: &History) -> Vec<Gap> {
     let mut acknowledged: Vec<u64> = history
         .operations
         .iter()
-        .filter(|operation| operation.request.writes() && matches!(operation.outcome, Outcome::Ok { .. }))
+        .filter(|operation| operation.request.writes() && operation.request.touches_keys())
+        .filter(|operation| matches!(operation.outcome, Outcome::Ok { .. }))
         .map(|operation| operation.return_us)
         .collect();
     acknowledged.sort_unstable();
+    let mut faults: Vec<&FaultRecord> = history.faults.iter().collect();
+    faults.sort_by_key(|fault| fault.from_us);
+    let gap = |fault: &FaultRecord| {
+        Some(Gap {
+            fault: fault.what.clone(),
+            at_seconds: fault.from_us as f64 / 1e6,
+            gap_seconds: longest_gap(&acknowledged, fault)?.as_secs_f64(),
+        })
+    };
+    faults.into_iter().filter_map(gap).collect()
+}
+
+pub fn check(history: &History, bound: Option<Duration>) -> Check {
     let mut check = Check::looked_at(history.faults.len());
-    for fault in &history.faults {
-        let Some(gap) = longest_gap(&acknowledged, fault) else { continue };
-        let text = format!(
-            "{} at {:.1} s: no write was acknowledged for {:.2} s",
-            fault.what,
-            fault.from_us as f64 / 1e6,
-            gap.as_secs_f64()
-        );
-        match bound {
-            Some(bound) if gap > bound => {
-                check.violated(
-                    format!("{text}, the scenario allows {:.2} s", bound.as_secs_f64()),
-                    Vec::new(),
-                );
+    for Gap { fault, at_seconds, gap_seconds } in gaps(history) {
+        let text = format!("{fault} at {at_seconds:.1} s: no write was acknowledged for {gap_seconds:.2} s");
+        match bound.map(|bound| bound.as_secs_f64()) {
+            Some(bound) if gap_seconds > bound => {
+                check.violated(format!("{text}, the scenario allows {bound:.2} s"), Vec::new());
             }
             _ => check.notes.push(text),
         }

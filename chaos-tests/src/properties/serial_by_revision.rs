@@ -152,6 +152,7 @@ impl<'a> Order<'a> {
         match &compare.expected {
             Expected::Value(value) => kv.is_some_and(|kv| kv.value == *value),
             Expected::ModRevision(expected) => kv.map_or(0, |kv| kv.mod_revision) == *expected,
+            Expected::CreateRevision(expected) => kv.map_or(0, |kv| kv.create_revision) == *expected,
             Expected::Absent => kv.is_none(),
         }
     }

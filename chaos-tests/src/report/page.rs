@@ -63,6 +63,9 @@ pub fn page(heading: &Heading, history: &History, verdict: &Verdict) -> String {
             scale.end_us as f64 / 1e6,
         ),
     );
+    if let Some(gap) = verdict.longest_gap() {
+        push(&mut page, format_args!("<p>{}</p>\n", escape(&gap)));
+    }
     properties(&mut page, verdict);
     push(&mut page, format_args!("<h2>Timeline</h2>{LEGEND}"));
     page.push_str(&timeline::draw(history, verdict, &scale));

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::super::history::{History, Outcome};
 use super::super::properties::{Check, Property, resume};
+use resume::Gap;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -23,6 +24,8 @@ pub struct Verdict {
     pub ending: Ending,
     pub operations: Counts,
     pub checks: BTreeMap<&'static str, Check>,
+    /// How long no write was acknowledged around each fault.
+    pub gaps: Vec<Gap>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -53,7 +56,7 @@ impl Verdict {
             check.undecided.push("the history holds nothing that it could look at".to_owned());
         }
         checks.insert("writes_resume", resume::check(history, demands.writes_resume_within));
-        Self { ending: ending(&checks), operations: count(history), checks }
+        Self { ending: ending(&checks), operations: count(history), checks, gaps: resume::gaps(history) }
     }
 
     /// For a terminal and for `verdict.txt`.
@@ -68,6 +71,7 @@ impl Verdict {
             "{word}: {} operations ok, {} failed, {} of unknown outcome",
             counts.ok, counts.failed, counts.unknown
         )];
+        lines.extend(self.longest_gap());
         for (name, check) in &self.checks {
             let finding = match (check.violations.len(), check.undecided.len()) {
                 (0, 0) => "holds".to_owned(),
@@ -86,6 +90,15 @@ impl Verdict {
         }
         lines.push(String::new());
         lines.join("\n")
+    }
+
+    /// A line on the longest time without an acknowledged write; none in a run without faults.
+    pub fn longest_gap(&self) -> Option<String> {
+        let longest = self.gaps.iter().max_by(|one, two| one.gap_seconds.total_cmp(&two.gap_seconds))?;
+        Some(format!(
+            "longest gap without an acknowledged write: {:.2} s ({} at {:.1} s)",
+            longest.gap_seconds, longest.fault, longest.at_seconds
+        ))
     }
 
     /// 0: all hold. 1: one is violated. 2: not decided.

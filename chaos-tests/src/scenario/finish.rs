@@ -9,7 +9,7 @@ use balsa_proto::etcd::etcdserverpb::{HashKvRequest, RangeRequest};
 
 use crate::history::{FinalState, Incident, Record, Recorder};
 use crate::lab::StoreCluster;
-use crate::workloads::client::{MemberEndpoint, connect};
+use crate::workloads::client::MemberEndpoint;
 use crate::workloads::wire;
 
 /// After healing, every member must serve within this time. Generous: an election, a snapshot, and a machine of two cores.
@@ -49,7 +49,7 @@ pub fn incident(recorder: &Recorder, member: &str, text: String) {
 
 /// All keys at `revision`, or at the newest if it is 0.
 async fn read_all(endpoint: MemberEndpoint, revision: i64) -> Result<FinalState> {
-    let channel = connect(&endpoint.url, READ_TIMEOUT).await?;
+    let channel = endpoint.connect(READ_TIMEOUT).await?;
     let mut kv = KvClient::new(channel.clone()).max_decoding_message_size(ANSWER_MAX_BYTES);
     // From the first key to the end of all.
     let everything =

@@ -29,6 +29,9 @@ pub struct Scenario {
     pub members: u8,
     #[serde(default)]
     pub disk: Disk,
+    /// Clients and members speak TLS and show certificates to each other.
+    #[serde(default)]
+    pub tls: bool,
     #[serde(deserialize_with = "duration::deserialize")]
     pub duration: Duration,
     /// After which a client gives up on an answer.
@@ -100,6 +103,7 @@ impl Scenario {
             ensure!(plan.at.is_some() != plan.every.is_some(), "fault {verb}: give one of at and every");
             let has_disk = self.disk.forgetful().is_some();
             ensure!(has_disk || !plan.verb.needs_disk(), "fault {verb}: needs `disk: forgetful`");
+            ensure!(self.tls || !plan.verb.needs_tls(), "fault {verb}: needs `tls: true`");
             ensure!(plan.every != Some(Duration::ZERO), "fault {verb}: every must be longer than nothing");
         }
         let name_is_safe = self.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');

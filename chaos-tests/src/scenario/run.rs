@@ -69,6 +69,7 @@ pub fn run(scenario: &Scenario, options: &Options) -> Result<History> {
         data: data.path(),
         logs: &options.folder,
         forgetful: scenario.disk.forgetful(),
+        tls: scenario.tls,
     })?;
     cluster.wait_serving(START_MAX)?;
     let (recorder, collected) = Recorder::start(options.folder.join("history.jsonl"))?;

@@ -11,17 +11,36 @@ use balsa_proto::etcd::etcdserverpb::lease_client::LeaseClient;
 use balsa_proto::etcd::etcdserverpb::{
     CompactionRequest, LeaseGrantRequest, LeaseKeepAliveRequest, LeaseRevokeRequest, ResponseHeader,
 };
-use tonic::transport::{Channel, Endpoint};
+use balsa_proto::etcd::v3lockpb::lock_client::LockClient;
+use balsa_proto::etcd::v3lockpb::{LockRequest, UnlockRequest};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Status};
 
 use super::wire;
 use crate::history::{Operation, Outcome, Record, Recorder, Reply, Request};
 
-/// Name and client URL of a member.
+/// Name and client URL of a member, and what it takes to be let in.
 #[derive(Clone, Debug)]
 pub struct MemberEndpoint {
     pub name: String,
     pub url: String,
+    pub tls: Option<ClientTlsConfig>,
+}
+
+impl MemberEndpoint {
+    /// A connection, made before it is returned.
+    pub async fn connect(&self, timeout: Duration) -> Result<Channel> {
+        let url = &self.url;
+        let mut endpoint =
+            Endpoint::from_shared(url.clone()).context("parse the endpoint")?.connect_timeout(timeout);
+        if let Some(tls) = &self.tls {
+            endpoint = endpoint.tls_config(tls.clone()).context("use the certificates")?;
+        }
+        tokio::time::timeout(timeout, endpoint.connect())
+            .await
+            .with_context(|| format!("connect to {url}: not within {timeout:?}"))?
+            .with_context(|| format!("connect to {url}"))
+    }
 }
 
 pub struct Client {
@@ -51,9 +70,14 @@ impl Client {
 
     /// Runs the request and records it. Nothing is recorded, and `None` returned, if the member cannot be reached.
     pub async fn run(&mut self, request: Request) -> Option<Operation> {
+        self.run_within(self.timeout, request).await
+    }
+
+    /// The same, for a request that may take its time.
+    pub async fn run_within(&mut self, timeout: Duration, request: Request) -> Option<Operation> {
         let channel = self.channel().await?;
         let call_us = self.recorder.now_us();
-        let answer = tokio::time::timeout(self.timeout, execute(channel, &request)).await;
+        let answer = tokio::time::timeout(timeout, execute(channel, &request)).await;
         let return_us = self.recorder.now_us();
         let outcome = match answer {
             Ok(Ok((header, reply))) => {
@@ -62,7 +86,7 @@ impl Client {
             Ok(Err(status)) => self.refused(&request, &status),
             Err(_) => {
                 self.channel = None;
-                uncertain(&request, format!("no answer within {:?}", self.timeout))
+                uncertain(&request, format!("no answer within {timeout:?}"))
             }
         };
         let operation = Operation {
@@ -88,20 +112,10 @@ impl Client {
 
     async fn channel(&mut self) -> Option<Channel> {
         if self.channel.is_none() {
-            self.channel = connect(&self.member.url, self.timeout).await.ok();
+            self.channel = self.member.connect(self.timeout).await.ok();
         }
         self.channel.clone()
     }
-}
-
-/// A connection, made before it is returned.
-pub async fn connect(url: &str, timeout: Duration) -> Result<Channel> {
-    let endpoint =
-        Endpoint::from_shared(url.to_owned()).context("parse the endpoint")?.connect_timeout(timeout);
-    tokio::time::timeout(timeout, endpoint.connect())
-        .await
-        .with_context(|| format!("connect to {url}: not within {timeout:?}"))?
-        .with_context(|| format!("connect to {url}"))
 }
 
 fn uncertain(request: &Request, error: String) -> Outcome {
@@ -162,6 +176,15 @@ async fn execute(channel: Channel, request: &Request) -> Result<(Option<Response
             let revoke = LeaseRevokeRequest { id: *id };
             let lease = LeaseClient::new(channel).lease_revoke(revoke).await?.into_inner();
             Ok((lease.header, Reply::Lease { id: *id, ttl_seconds: 0 }))
+        }
+        Request::Lock { name, lease } => {
+            let lock = LockRequest { name: name.as_bytes().to_vec().into(), lease: *lease };
+            let held = LockClient::new(channel).lock(lock).await?.into_inner();
+            Ok((held.header, Reply::Lock { key: String::from_utf8_lossy(&held.key).into_owned() }))
+        }
+        Request::Unlock { key } => {
+            let unlock = UnlockRequest { key: key.as_bytes().to_vec().into() };
+            Ok((LockClient::new(channel).unlock(unlock).await?.into_inner().header, Reply::Unlock))
         }
     }
 }

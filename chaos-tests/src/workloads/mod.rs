@@ -3,7 +3,10 @@
 //! A workload records all it asks and all it is told, and judges nothing: that is for `crate::properties`. Choices come
 //! from the seed; what interleaves with what does not, since real processes run.
 
+pub mod append;
 pub mod client;
+pub mod lease;
+pub mod lock;
 pub mod register;
 pub mod transaction;
 pub mod watch;
@@ -30,6 +33,9 @@ pub enum Workload {
     Register(register::Register),
     Transaction(transaction::Transaction),
     Watch(watch::Watch),
+    Append(append::Append),
+    Lease(lease::Lease),
+    Lock(lock::Lock),
 }
 
 /// What all clients of a run share.
@@ -40,6 +46,11 @@ pub struct Context {
     pub timeout: Duration,
     pub seed: u64,
     pub stop: CancellationToken,
+}
+
+/// No other client's, and not 0: leases of one run.
+fn lease_id(client: u32, turn: i64) -> i64 {
+    (i64::from(client) + 1) * 1_000_000 + turn
 }
 
 /// Time to think between two requests of one client.
@@ -73,6 +84,9 @@ pub fn start(workloads: &[Workload], context: &Context) -> JoinSet<()> {
             Workload::Register(register) => register.start(&mut next, context, &mut clients),
             Workload::Transaction(transaction) => transaction.start(&mut next, context, &mut clients),
             Workload::Watch(watch) => watch.start(&mut next, context, &mut clients),
+            Workload::Append(append) => append.start(&mut next, context, &mut clients),
+            Workload::Lease(lease) => lease.start(&mut next, context, &mut clients),
+            Workload::Lock(lock) => lock.start(&mut next, context, &mut clients),
         }
     }
     witness::start(context, &mut clients);

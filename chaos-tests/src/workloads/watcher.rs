@@ -17,7 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::Context;
-use super::client::{MemberEndpoint, connect};
+use super::client::MemberEndpoint;
 use super::wire;
 use crate::history::{Event, Kv, Record, WatchRecord, WatchSight};
 
@@ -69,7 +69,7 @@ impl Watcher {
     }
 
     async fn stream(&mut self, context: &Context, member: &MemberEndpoint, until: Option<Instant>) -> End {
-        let channel = match connect(&member.url, context.timeout).await {
+        let channel = match member.connect(context.timeout).await {
             Ok(channel) => channel,
             Err(error) => return End::Broken(format!("{error:#}")),
         };

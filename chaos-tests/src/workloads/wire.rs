@@ -59,6 +59,7 @@ fn comparison(compare: &Compare) -> pb::Compare {
             (CompareTarget::Value, TargetUnion::Value(value.as_bytes().to_vec().into()))
         }
         Expected::ModRevision(revision) => (CompareTarget::Mod, TargetUnion::ModRevision(*revision)),
+        Expected::CreateRevision(revision) => (CompareTarget::Create, TargetUnion::CreateRevision(*revision)),
         Expected::Absent => (CompareTarget::Create, TargetUnion::CreateRevision(0)),
     };
     pb::Compare {
@@ -82,7 +83,9 @@ fn operation(request: &Request) -> RequestOp {
         Request::Compact { .. }
         | Request::LeaseGrant { .. }
         | Request::LeaseKeepAlive { .. }
-        | Request::LeaseRevoke { .. } => {
+        | Request::LeaseRevoke { .. }
+        | Request::Lock { .. }
+        | Request::Unlock { .. } => {
             panic!("workloads put only reads and writes of keys into a transaction")
         }
     };
