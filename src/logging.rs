@@ -3,11 +3,10 @@
 //! The JSON has etcd's field names (`level`, `ts`, `msg`), since tools wait for lines of it.
 
 use std::fmt::{self, Write as _};
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
+use balsa_store::flags::{LogFormat, LogOutput, LogSettings};
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
@@ -18,29 +17,36 @@ use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriterExt};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// The same to where etcd's `--log-outputs` says: `stderr`, `stdout`, or files that are appended to.
-pub fn init_json_to(level: &str, outputs: &[String]) -> anyhow::Result<()> {
+use crate::log_file::{self, RotatingFile};
+
+/// As etcd's flags say. `RUST_LOG` wins over `level`.
+pub fn init(level: &str, settings: &LogSettings) -> anyhow::Result<()> {
     let mut writer = BoxMakeWriter::new(std::io::sink);
-    for output in outputs {
-        writer = match output.as_str() {
-            "default" | "stderr" => BoxMakeWriter::new(writer.and(std::io::stderr)),
-            "stdout" => BoxMakeWriter::new(writer.and(std::io::stdout)),
-            path => BoxMakeWriter::new(writer.and(open_log(path)?)),
+    for output in &settings.outputs {
+        writer = match output {
+            LogOutput::Stderr => BoxMakeWriter::new(writer.and(std::io::stderr)),
+            LogOutput::Stdout => BoxMakeWriter::new(writer.and(std::io::stdout)),
+            LogOutput::File(path) => {
+                let failed = || format!("--log-outputs: {} cannot be written", path.display());
+                match &settings.rotation {
+                    None => {
+                        let file = log_file::open(path).with_context(failed)?;
+                        BoxMakeWriter::new(writer.and(Arc::new(file)))
+                    }
+                    Some(rotation) => {
+                        let file = RotatingFile::open(path, rotation.clone()).with_context(failed)?;
+                        BoxMakeWriter::new(writer.and(Mutex::new(file)))
+                    }
+                }
+            }
         };
     }
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter(level))
-        .with_writer(writer)
-        .event_format(EtcdJson)
-        .finish();
-    install(subscriber);
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter(level)).with_writer(writer);
+    match settings.format {
+        LogFormat::Json => install(subscriber.event_format(EtcdJson).finish()),
+        LogFormat::Console => install(subscriber.event_format(EtcdConsole).finish()),
+    }
     Ok(())
-}
-
-/// Names of keys may stand in it.
-fn open_log(path: &str) -> anyhow::Result<Arc<File>> {
-    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-    Ok(Arc::new(file.with_context(|| format!("--log-outputs: {path} cannot be written"))?))
 }
 
 /// One JSON object a line. `RUST_LOG` wins over `level`.
@@ -73,6 +79,22 @@ fn install(subscriber: impl Subscriber + Send + Sync) {
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
+/// etcd's time, level and place, which every line begins with.
+struct Head {
+    time: String,
+    level: String,
+    caller: &'static str,
+}
+
+impl Head {
+    fn of(event: &Event<'_>) -> Result<Self, fmt::Error> {
+        let mut time = String::new();
+        SystemTime.format_time(&mut Writer::new(&mut time))?;
+        let level = event.metadata().level().as_str().to_lowercase();
+        Ok(Self { time, level, caller: event.metadata().target() })
+    }
+}
+
 struct EtcdJson;
 
 impl<S, N> FormatEvent<S, N> for EtcdJson
@@ -81,14 +103,36 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let mut time = String::new();
-        SystemTime.format_time(&mut Writer::new(&mut time))?;
+        let Head { time, level, caller } = Head::of(event)?;
         let mut fields = Fields(Map::new());
-        fields.0.insert("level".to_owned(), event.metadata().level().as_str().to_lowercase().into());
+        fields.0.insert("level".to_owned(), level.into());
         fields.0.insert("ts".to_owned(), time.into());
-        fields.0.insert("caller".to_owned(), event.metadata().target().into());
+        fields.0.insert("caller".to_owned(), caller.into());
         event.record(&mut fields);
         writeln!(out, "{}", Value::Object(fields.0))
+    }
+}
+
+/// `--log-format=console`: the same, between tabs, and only the fields as JSON.
+struct EtcdConsole;
+
+impl<S, N> FormatEvent<S, N> for EtcdConsole
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let Head { time, level, caller } = Head::of(event)?;
+        let mut fields = Fields(Map::new());
+        event.record(&mut fields);
+        let message = fields.0.remove("msg").unwrap_or_default();
+        write!(out, "{time}\t{level}\t{caller}\t{}", message.as_str().unwrap_or_default())?;
+        let fields: Vec<String> =
+            fields.0.into_iter().map(|(name, value)| format!("{}: {value}", Value::from(name))).collect();
+        if !fields.is_empty() {
+            write!(out, "\t{{{}}}", fields.join(", "))?;
+        }
+        writeln!(out)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The one binary of Balsa: each verb reads its flags and calls `run(config)` of a crate.
 
 mod down;
+mod log_file;
 mod logging;
 mod shutdown;
 mod up;
@@ -9,7 +10,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use balsa_nodeagent::image_archive::ImageArchiveArgs;
-use clap::{Parser, Subcommand};
+use balsa_store::flags::environment;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
 /// One allocator for Rust and for RocksDB's C++.
@@ -48,7 +50,7 @@ enum Verb {
 fn main() -> ExitCode {
     // Both TLS and tests may have chosen the provider already; the first choice stands.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let cli = Cli::parse();
+    let cli = parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&anyhow::Error::new(error).context("start the async runtime")),
@@ -57,6 +59,13 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
+}
+
+/// Exits with a message if the command line is wrong.
+fn parse() -> Cli {
+    let without_overruled = |store| environment::without_overruled(store, std::env::args_os());
+    let matches = Cli::command().mut_subcommand("store", without_overruled).get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {
@@ -80,9 +89,16 @@ async fn run(verb: Verb) -> Result<()> {
                 println!("Balsa Version: {}", env!("CARGO_PKG_VERSION"));
                 return Ok(());
             }
+            let file = args.config_file.clone();
             let args = args.resolve()?;
-            logging::init_json_to(&args.log_level, &args.serving.log_outputs)?;
-            balsa_store::flags::environment::warn_about_unrecognized();
+            logging::init(&args.log_level, &args.log.settings()?)?;
+            match file {
+                Some(path) => tracing::info!(
+                    path = %path.display(),
+                    "loaded server configuration, other configuration command line flags and environment variables will be ignored if provided"
+                ),
+                None => environment::warn_about_unrecognized(),
+            }
             shutdown::on_signal(&shutdown)?;
             balsa_store::run(args.into_config()?, unobserved(), shutdown).await.map_err(Into::into)
         }

@@ -9,7 +9,7 @@ use crate::config::{
     AutoCompactionMode, Config, ConfigError, Maintenance, parse_initial_cluster, parse_retention, parse_urls,
 };
 use crate::ctl::duration;
-use crate::flags::{AccessFlags, Refused, ServingFlags, TlsFlags, file, gates};
+use crate::flags::{AccessFlags, LogFlags, Refused, ServingFlags, TlsFlags, file, gates};
 use crate::limits;
 
 #[derive(Debug, Clone, clap::Args)]
@@ -139,6 +139,9 @@ pub struct Args {
     /// Print which version of etcd this stands in for, and exit.
     #[arg(long)]
     pub version: bool,
+
+    #[command(flatten)]
+    pub log: LogFlags,
 
     #[command(flatten)]
     pub serving: ServingFlags,

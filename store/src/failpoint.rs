@@ -31,6 +31,10 @@ pub enum Point {
     CompactionAfterStep,
     /// All are gone, and that is written down.
     CompactionAfterLastStep,
+    /// A defragmentation has written out what was in memory, and no table is rewritten.
+    DefragmentAfterFlush,
+    /// The tables of one column family are rewritten, others are not.
+    DefragmentAfterColumn,
     /// A checkpoint for a follower is on disk, and not sent.
     CheckpointAfterMake,
     /// A snapshot has arrived whole, and nothing was done with it.
@@ -42,7 +46,7 @@ pub enum Point {
 }
 
 impl Point {
-    pub const ALL: [Point; 14] = [
+    pub const ALL: [Point; 16] = [
         Point::LogBeforeSync,
         Point::LogAfterSync,
         Point::ApplyBeforeWrite,
@@ -53,6 +57,8 @@ impl Point {
         Point::CompactionBeforeFirstStep,
         Point::CompactionAfterStep,
         Point::CompactionAfterLastStep,
+        Point::DefragmentAfterFlush,
+        Point::DefragmentAfterColumn,
         Point::CheckpointAfterMake,
         Point::InstallBeforeMove,
         Point::InstallBeforePointer,
@@ -71,6 +77,8 @@ impl Point {
             Point::CompactionBeforeFirstStep => "compaction-before-first-step",
             Point::CompactionAfterStep => "compaction-after-step",
             Point::CompactionAfterLastStep => "compaction-after-last-step",
+            Point::DefragmentAfterFlush => "defragment-after-flush",
+            Point::DefragmentAfterColumn => "defragment-after-column",
             Point::CheckpointAfterMake => "checkpoint-after-make",
             Point::InstallBeforeMove => "install-before-move",
             Point::InstallBeforePointer => "install-before-pointer",

@@ -128,10 +128,19 @@ pub const STREAM_BUFFER: usize = 128;
 pub const STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 pub const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 
-/// How long a starting member waits for a page of another one.
+/// Versions of clients that the metrics tell apart.
+pub const MAX_CLIENT_VERSIONS: usize = 64;
+
+/// Between two looks at whether another member answers (etcd: 4 s).
+pub const PEER_PROBE_INTERVAL: Duration = Duration::from_secs(4);
+
+/// A read barrier that takes longer is counted as slow (etcd's time until it asks again).
+pub const SLOW_READ_BARRIER: Duration = Duration::from_millis(500);
+
+/// How long a member waits for a page of another one.
 pub const PEER_PAGE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The longest page that a starting member reads from another one.
+/// The longest page that a member reads from another one.
 pub const MAX_PEER_PAGE_BYTES: usize = 1024 * 1024;
 
 /// Between two progress notifications of a watcher at least. etcd's value.

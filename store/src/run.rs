@@ -1,7 +1,7 @@
 //! Runs a member: finds out who it is, starts it, serves until it is told to stop, and stops it in order.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -43,6 +43,10 @@ pub enum StartError {
         "the data directory {path} holds a state but no raft log: bring the folder wal back, or replace this member"
     )]
     LogMissing { path: PathBuf },
+    #[error(
+        "the data directory {path} is of a member that has run before, and its raft log and state are gone: bring the folders wal and state back, or remove this member from the cluster and add it again with an empty data directory"
+    )]
+    EverythingMissing { path: PathBuf },
     #[error(transparent)]
     Backend(#[from] crate::backend::BackendError),
     #[error(transparent)]
@@ -71,6 +75,7 @@ pub async fn run(
     let raft_thread = RaftThread::start().map_err(StartError::RaftThread)?;
     let mut ports = Ports::bind(&config).await?;
     let member = Member::start(&config, ids, Ground::machine(&config)?, &raft_thread).await?;
+    mark_started(&config, ids)?;
     let early = member.serve_early(&mut ports, &raft_thread);
     let outcome = member.serve(&config, ports, ready, &shutdown).await;
     let databases = member.databases.clone();
@@ -106,8 +111,12 @@ async fn identify(config: &Config) -> Result<(u64, u64), StartError> {
     let dir = config.data_dir.join("member");
     let unusable = |source| StartError::DataDir { path: dir.clone(), source };
     make_private_dir(&dir).map_err(unusable)?;
-    if let Some(ids) = id_file::read(&dir).map_err(unusable)? {
-        return Ok(ids);
+    if let Some(found) = id_file::read(&dir).map_err(unusable)? {
+        let is_empty = !dir.join("wal").exists() && !dir.join("state").exists();
+        if found.has_started && is_empty {
+            return Err(StartError::EverythingMissing { path: dir });
+        }
+        return Ok(found.ids);
     }
     let ids = if dir.join("wal").exists() {
         // A restored snapshot: it was made for what the flags say, and the log checks that.
@@ -119,8 +128,21 @@ async fn identify(config: &Config) -> Result<(u64, u64), StartError> {
     Ok(ids)
 }
 
+/// Now that there is a log, its loss is to be noticed.
+fn mark_started(config: &Config, ids: (u64, u64)) -> Result<(), StartError> {
+    let dir = config.data_dir.join("member");
+    id_file::mark_started(&dir, ids).map_err(|source| StartError::DataDir { path: dir, source })
+}
+
 /// Readable by its owner alone: it holds every secret of a Kubernetes cluster.
-fn make_private_dir(dir: &std::path::Path) -> io::Result<()> {
+fn make_private_dir(dir: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+    let missing: Vec<&Path> = dir.ancestors().take_while(|dir| !dir.exists()).collect();
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    // A folder is there after a power cut once the one that it is in was synced.
+    for parent in missing.iter().filter_map(|dir| dir.parent()) {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        std::fs::File::open(parent)?.sync_all()?;
+    }
+    Ok(())
 }

@@ -8,6 +8,8 @@ mod harness;
 mod membership;
 #[path = "cluster/pages.rs"]
 mod pages;
+#[path = "cluster/sockets.rs"]
+mod sockets;
 #[path = "cluster/tls.rs"]
 mod tls;
 
@@ -164,8 +166,7 @@ fn a_member_behind_the_purged_log_gets_a_snapshot() {
         }
         // Counted a moment after its state is readable.
         eventually("a snapshot is counted", Duration::from_secs(10), async || {
-            let metrics = cluster.page(behind, "/metrics").await;
-            metrics.lines().any(|line| line == "etcd_network_snapshot_receive_success 1")
+            cluster.snapshots_received(behind).await == 1
         })
         .await;
         cluster.put(behind, "again", "x").await.unwrap();
@@ -261,7 +262,7 @@ fn a_data_directory_belongs_to_one_member_of_one_cluster() {
 
     let mut twin = config.clone();
     for url in twin.listen_client_urls.iter_mut().chain(&mut twin.listen_peer_urls) {
-        url.port = harness::free_port();
+        *url = harness::local_url();
     }
     let in_use = harness::run_to_error(twin.clone());
     assert!(in_use.contains("is in use by another process"), "{in_use}");

@@ -11,9 +11,9 @@ use balsa_store::consensus::snapshot::SnapshotRoot;
 use balsa_store::consensus::state_machine::StateMachine;
 use balsa_store::consensus::types::TypeConfig;
 use balsa_store::consensus::wal::HostDisk;
+use balsa_store::metrics::LogMetrics;
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
-use prometheus_client::metrics::histogram::Histogram;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -27,7 +27,7 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Builder {
     async fn build(&self) -> Result<(TempDir, LogStore, StateMachine), StorageError<TypeConfig>> {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let log =
-            LogStore::open(Arc::new(HostDisk), &dir.path().join("log"), (1, 1), Histogram::new([1.0]), None)
+            LogStore::open(Arc::new(HostDisk), &dir.path().join("log"), (1, 1), LogMetrics::default(), None)
                 .expect("opens");
         let open = Some(self.databases.token());
         let backend = Arc::new(RocksBackend::open(&dir.path().join("state"), open).expect("opens"));

@@ -12,10 +12,14 @@ mod cluster;
 mod ctl;
 #[path = "conformance/ctl_more.rs"]
 mod ctl_more;
+#[path = "conformance/health.rs"]
+mod health;
 #[path = "conformance/json.rs"]
 mod json;
 #[path = "conformance/maintenance.rs"]
 mod maintenance;
+#[path = "conformance/metrics.rs"]
+mod metrics;
 #[path = "conformance/range_stream.rs"]
 mod range_stream;
 #[path = "conformance/run.rs"]
@@ -54,6 +58,28 @@ async fn the_membership_changes_alike() {
         assert!(differences.is_empty(), "{side}\n{}", differences.join("\n"));
     }
     ours.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_have_the_names_of_stock() {
+    let (ours, stock) = (Ours::start().await, Stock::start().await);
+    for endpoint in [&ours.endpoint, &stock.endpoint] {
+        run::script(endpoint, metrics::SCRIPT).await;
+    }
+    let started = std::time::Instant::now();
+    // What has just ended is counted a moment later.
+    let (differences, needless) = loop {
+        let (have, want) = (metrics::of(&ours.endpoint).await, metrics::of(&stock.endpoint).await);
+        let differences = have.differences(&want);
+        if differences.is_empty() || started.elapsed() > run::PATIENCE {
+            break (differences, have.needlessly_left_out(&want));
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    ours.stop().await;
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    assert!(needless.is_empty(), "{needless:?} need not be left out");
+    assert!(metrics::unexplained().is_empty(), "{:?} are not in docs/divergence.md", metrics::unexplained());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,6 +9,8 @@
 mod harness;
 #[path = "etcd_bugs/leases.rs"]
 mod leases;
+#[path = "etcd_bugs/membership.rs"]
+mod membership;
 #[path = "etcd_bugs/snapshots.rs"]
 mod snapshots;
 #[path = "etcd_bugs/watcher.rs"]

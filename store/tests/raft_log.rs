@@ -12,7 +12,7 @@ use balsa_store::consensus::codec;
 use balsa_store::consensus::types::{EncodedBatch, Entry, LeaderId, LogId, Payload, Vote};
 use balsa_store::consensus::wal::record::{Meta, Records};
 use balsa_store::consensus::wal::{HostDisk, OpenError, Opened, Wal, open};
-use prometheus_client::metrics::histogram::Histogram;
+use balsa_store::metrics::LogMetrics;
 
 const IDENTITY: (u64, u64) = (7, 1);
 
@@ -26,7 +26,7 @@ fn entry(index: u64, bytes: usize) -> Entry {
 }
 
 fn reopen(dir: &Path) -> Result<Opened, OpenError> {
-    open(std::sync::Arc::new(HostDisk), dir, IDENTITY, Histogram::new([1.0]))
+    open(std::sync::Arc::new(HostDisk), dir, IDENTITY, LogMetrics::default())
 }
 
 fn append(wal: &mut Wal, indexes: std::ops::Range<u64>, bytes: usize) {
@@ -188,7 +188,7 @@ fn another_member_or_process_does_not_get_it() {
     let opened = reopen(dir.path()).expect("opens");
     assert!(matches!(reopen(dir.path()), Err(OpenError::InUse { .. })));
     drop(opened);
-    let foreign = open(std::sync::Arc::new(HostDisk), dir.path(), (7, 2), Histogram::new([1.0]));
+    let foreign = open(std::sync::Arc::new(HostDisk), dir.path(), (7, 2), LogMetrics::default());
     assert!(matches!(foreign, Err(OpenError::ForeignIdentity { found: IDENTITY, want: (7, 2) })));
 }
 

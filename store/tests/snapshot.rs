@@ -6,6 +6,8 @@
 mod harness;
 #[path = "snapshot/tools.rs"]
 mod tools;
+#[path = "snapshot/users.rs"]
+mod users;
 
 use std::path::Path;
 use std::time::Duration;
@@ -46,6 +48,7 @@ async fn write_history(channel: &Channel) {
     }
     kv.put(put("b", "again", -7)).await.unwrap();
     kv.delete_range(DeleteRangeRequest { key: "many/0007".into(), ..Default::default() }).await.unwrap();
+    users::add(channel).await;
     MaintenanceClient::new(channel.clone()).alarm(alarm(AlarmAction::Activate)).await.unwrap();
 }
 
@@ -81,7 +84,7 @@ async fn what_clients_see(channel: &Channel) -> String {
         let lease = LeaseClient::new(channel.clone()).lease_time_to_live(request).await.unwrap().into_inner();
         out.push_str(&format!("lease {id}: {} {:?}\n", lease.granted_ttl, lease.keys));
     }
-    out
+    out + &users::describe(channel).await
 }
 
 fn connect(endpoint: &str) -> Channel {
@@ -109,11 +112,13 @@ fn a_snapshot_of_ours_starts_a_stock_etcd() {
         let theirs = connect(&stock.endpoint);
         eventually("the stock server serves", Duration::from_secs(60), async || serves(&theirs).await).await;
         assert_same(&what_clients_see(&ours).await, &what_clients_see(&theirs).await);
+        users::enable(&theirs).await;
+        users::counts_whom_it_knows(&theirs).await;
     });
 }
 
 #[test]
-fn a_snapshot_of_a_stock_etcd_starts_ours_and_the_revision_can_be_raised() {
+fn bug_16029_a_snapshot_of_a_stock_etcd_starts_ours_and_the_revision_can_be_raised() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("snapshot.db");
     let stock = tools::Stock::fresh();
@@ -132,7 +137,9 @@ fn a_snapshot_of_a_stock_etcd_starts_ours_and_the_revision_can_be_raised() {
         cluster.block_on(async |cluster| {
             let ours = connect(&cluster.endpoint(0));
             if !raised {
-                return assert_same(&what_clients_see(&ours).await, &theirs);
+                assert_same(&what_clients_see(&ours).await, &theirs);
+                users::enable(&ours).await;
+                return users::counts_whom_it_knows(&ours).await;
             }
             cluster.maintenance(0).alarm(alarm(AlarmAction::Deactivate)).await.unwrap();
             let revision = cluster.put(1, "after", "x").await.unwrap();
@@ -143,6 +150,40 @@ fn a_snapshot_of_a_stock_etcd_starts_ours_and_the_revision_can_be_raised() {
             assert_eq!(cluster.get(2, "a", false).await.unwrap().as_deref(), Some("2"));
         });
     }
+}
+
+/// A copy of a store that asks for passwords asks for them, too.
+#[test]
+fn access_control_that_is_on_is_on_after_a_restore() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ours_file, theirs_file) = (dir.path().join("ours.db"), dir.path().join("theirs.db"));
+    let as_root = ["--user", "root:root-password", "snapshot", "save"];
+    let (cluster, stock) = (Cluster::start(1, |_| {}), tools::Stock::fresh());
+    cluster.block_on(async |cluster| {
+        let theirs = connect(&stock.endpoint);
+        eventually("the stock server serves", Duration::from_secs(60), async || serves(&theirs).await).await;
+        for channel in [theirs, connect(&cluster.endpoint(0))] {
+            users::add(&channel).await;
+            users::enable(&channel).await;
+        }
+        tools::etcdctl(
+            &[&["--endpoints", &cluster.authority(0)], &as_root[..], &[path(&ours_file)]].concat(),
+        );
+        tools::balsactl(&[&["--endpoints", &stock.endpoint], &as_root[..], &[path(&theirs_file)]].concat());
+        let stock = tools::Stock::restored(&ours_file);
+        let theirs = connect(&stock.endpoint);
+        eventually("the stock server serves", Duration::from_secs(60), async || {
+            users::asks_who_it_is(&theirs).await
+        })
+        .await;
+        users::counts_whom_it_knows(&theirs).await;
+    });
+    let restored = Cluster::prepared(1, |config| tools::restore(config, &theirs_file, &[]));
+    restored.block_on(async |restored| {
+        let ours = connect(&restored.endpoint(0));
+        assert!(users::asks_who_it_is(&ours).await);
+        users::counts_whom_it_knows(&ours).await;
+    });
 }
 
 /// A member that joins without the restored state must get it as a snapshot, and never the log alone.

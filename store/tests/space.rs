@@ -24,7 +24,7 @@ fn put(key: &str, bytes: usize) -> PutRequest {
 
 /// etcd #14254: at the quota, deletes must work, since they are the way out.
 #[test]
-fn a_full_store_is_emptied_by_delete_compact_defragment_and_disarm() {
+fn bug_14254_a_full_store_is_emptied_by_delete_compact_defragment_and_disarm() {
     let cluster = Cluster::start(3, |config| config.maintenance.quota_backend_bytes = QUOTA_BYTES);
     let leader = cluster.leader();
     cluster.block_on(async |cluster| {
@@ -194,4 +194,31 @@ fn a_member_with_other_data_raises_the_corrupt_alarm_or_does_not_start() {
         let value = cluster.get((damaged + 1) % 3, "a", true).await.unwrap();
         assert_eq!(value.as_deref(), Some("1"), "reads go on");
     });
+}
+
+/// `balsactl verify` on members that agree, and on members that do not.
+#[test]
+fn verify_tells_who_disagrees() {
+    let mut cluster = Cluster::start(3, |_| {});
+    let damaged = (cluster.leader() + 1) % 3;
+    cluster.block_on(async |cluster| {
+        cluster.put(0, "a", "1").await.unwrap();
+        for member in 0..3 {
+            cluster.get(member, "a", false).await.unwrap();
+        }
+    });
+    let verify = |cluster: &Cluster| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_balsactl"))
+            .args(["--endpoints", &cluster.endpoint(0), "verify", "--cluster"])
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, said) = verify(&cluster);
+    assert!(code == Some(0) && said.ends_with("the 3 members agree\n"), "{code:?} {said}");
+    cluster.kill(damaged);
+    harness::change_a_value(&cluster.config(damaged).data_dir.join("member/state"));
+    cluster.restart(damaged);
+    let (code, said) = verify(&cluster);
+    assert!(code == Some(1) && said.contains("DIFFER: hashes at one revision: "), "{code:?} {said}");
 }

@@ -125,6 +125,15 @@ fn a_log_whose_files_are_gone_is_missed() {
 }
 
 #[test]
+fn a_member_that_has_lost_everything_is_not_a_new_one() {
+    let lose = |dir: &Path| {
+        fs::remove_dir_all(dir.join("wal")).unwrap();
+        fs::remove_dir_all(dir.join("state")).unwrap();
+    };
+    refuses(&stopped_member(false), lose, "its raft log and state are gone");
+}
+
+#[test]
 fn a_missing_file_of_the_state_is_missed() {
     let damage = |member: &Path| fs::remove_file(member.join("state/00000001/CURRENT")).unwrap();
     refuses(&stopped_member(false), damage, "open the state in");

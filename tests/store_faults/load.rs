@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use balsa_chaos_tests::lab::eventually;
+use balsa_proto::etcd::etcdserverpb::auth_client::AuthClient;
 use balsa_proto::etcd::etcdserverpb::kv_client::KvClient;
 use balsa_proto::etcd::etcdserverpb::lease_client::LeaseClient;
 use balsa_proto::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
 use balsa_proto::etcd::etcdserverpb::watch_client::WatchClient;
 use balsa_proto::etcd::etcdserverpb::{
-    CompactionRequest, LeaseGrantRequest, LeaseKeepAliveRequest, PutRequest, RangeRequest, RequestOp,
-    StatusRequest, TxnRequest, WatchCreateRequest, WatchRequest, request_op::Request,
-    watch_request::RequestUnion,
+    AuthenticateRequest, CompactionRequest, DefragmentRequest, LeaseGrantRequest, LeaseKeepAliveRequest,
+    PutRequest, RangeRequest, RequestOp, StatusRequest, TxnRequest, WatchCreateRequest, WatchRequest,
+    request_op::Request, watch_request::RequestUnion,
 };
 use futures::StreamExt;
 use tonic::transport::{Channel, Endpoint};
@@ -267,6 +268,23 @@ pub fn leads(endpoint: &str) -> Result<bool> {
         let mut maintenance = MaintenanceClient::new(connect(endpoint));
         let status = maintenance.status(StatusRequest {}).await.context("status")?.into_inner();
         Ok(status.header.is_some_and(|header| header.member_id == status.leader))
+    })
+}
+
+/// The token.
+pub fn authenticate(endpoint: &str, name: &str, password: &str) -> Result<String> {
+    run(async {
+        let request = AuthenticateRequest { name: name.to_owned(), password: password.to_owned() };
+        let answer = AuthClient::new(connect(endpoint)).authenticate(request).await.context("log in")?;
+        Ok(answer.into_inner().token)
+    })
+}
+
+pub fn defragment(endpoint: &str) -> Result<()> {
+    run(async {
+        let mut maintenance = MaintenanceClient::new(connect(endpoint));
+        maintenance.defragment(DefragmentRequest {}).await.context("defragment")?;
+        Ok(())
     })
 }
 

@@ -1,25 +1,30 @@
 //! Processes of `balsa store` on loopback ports, armed or not.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use balsa_chaos_tests::disk::{ForgetfulDisk, Metadata, Survivors};
 use balsa_chaos_tests::lab::{Process, eventually};
 use balsa_store::failpoint::{self, Point};
 use nix::sys::signal::Signal;
+use rand::rngs::StdRng;
 use tempfile::TempDir;
 
 use crate::load;
 
-const SERVING: &str = "ready to serve client requests";
+pub const SERVING: &str = "ready to serve client requests";
 const START: Duration = Duration::from_secs(30);
 /// Small, so that purges and snapshots happen within a second.
 const SNAPSHOT_COUNT: &str = "30";
 
 pub struct Members {
+    // In this order: a process dies before its disk goes, and a disk before the folder that it is mounted in.
+    processes: Vec<Option<Process>>,
+    disks: Vec<ForgetfulDisk>,
     dir: TempDir,
     ports: Vec<(u16, u16)>,
-    processes: Vec<Option<Process>>,
     starts: usize,
 }
 
@@ -27,7 +32,30 @@ impl Members {
     pub fn new(count: usize) -> Result<Self> {
         let dir = tempfile::tempdir().context("make a data directory")?;
         let ports = (0..count).map(|_| (free_port(), free_port())).collect();
-        Ok(Self { dir, ports, processes: (0..count).map(|_| None).collect(), starts: 0 })
+        let processes = (0..count).map(|_| None).collect();
+        Ok(Self { processes, disks: Vec::new(), dir, ports, starts: 0 })
+    }
+
+    /// Each on a disk that loses whatever was not synced when its power goes.
+    pub fn on_forgetful_disks(count: usize, metadata: Metadata) -> Result<Self> {
+        let mut members = Self::new(count)?;
+        let mount = |member| ForgetfulDisk::mount(&members.place(member), metadata);
+        members.disks = (0..count).map(mount).collect::<Result<_>>()?;
+        Ok(members)
+    }
+
+    /// Kills the member and takes the power from its disk.
+    pub fn cut_power(&mut self, member: usize, survivors: Survivors, random: &mut StdRng) -> Result<()> {
+        self.kill(member)?;
+        self.disks[member].power_cut(survivors, random)
+    }
+
+    fn place(&self, member: usize) -> PathBuf {
+        self.dir.path().join(format!("m{member}"))
+    }
+
+    pub fn data_dir(&self, member: usize) -> PathBuf {
+        self.place(member).join("data")
     }
 
     pub fn endpoint(&self, member: usize) -> String {
@@ -46,7 +74,7 @@ impl Members {
         command.args(["--listen-client-urls", &self.endpoint(member)]);
         command.args(["--advertise-client-urls", &self.endpoint(member)]);
         command.args(["--listen-peer-urls", &peer(member), "--initial-advertise-peer-urls", &peer(member)]);
-        command.arg("--data-dir").arg(self.dir.path().join(name(member)));
+        command.arg("--data-dir").arg(self.data_dir(member));
         if let Some((point, number)) = armed {
             command.env(failpoint::VARIABLE, format!("{}={number}", point.name()));
         }
@@ -127,7 +155,7 @@ impl Members {
 }
 
 /// Below the ports that outgoing connections get, so that nobody can be given it meanwhile.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let mut ports = std::iter::repeat_with(|| rand::random_range(10_000..32_000));
     ports
         .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())

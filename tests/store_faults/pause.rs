@@ -1,6 +1,4 @@
 //! A leader that stands still while the others go on, and then wakes up and believes that it leads.
-//!
-//! etcd's bugs 20418 and 21378 (a stale linearizable read) and 15247 and 12528 (a deposed leader that revokes leases).
 
 use std::time::Duration;
 
@@ -12,13 +10,15 @@ use crate::members::Members;
 
 const TAKE_OVER: Duration = Duration::from_secs(20);
 
+/// 20418 and 21378: a linearizable read was stale.
 #[test]
-fn a_leader_that_wakes_up_reads_nothing_old() {
+fn bug_20418_and_21378_a_leader_that_wakes_up_reads_nothing_old() {
     wakes_up_and_reads().expect("no stale read");
 }
 
+/// 15247 and 12528: a deposed leader revoked leases.
 #[test]
-fn a_leader_that_wakes_up_revokes_nothing() {
+fn bug_15247_and_12528_a_leader_that_wakes_up_revokes_nothing() {
     wakes_up_with_leases().expect("the lease that others keep alive stays");
 }
 

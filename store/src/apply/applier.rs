@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use balsa_proto::store::CommandBatch;
 use balsa_proto::store::command::Op;
@@ -169,7 +170,7 @@ impl Applier {
                 Err(ReadError::Vanished) => return Err(FatalError::Missing { log_index }),
                 Err(ReadError::Backend(source)) => return Err(FatalError::Apply { log_index, source }),
             });
-            self.count_command(command.op.as_ref());
+            self.count_command(command.op.as_ref(), replies.last());
             let changed = self.core.finish(command.unix_ms);
             if !changed.is_empty() {
                 changes.push(changed);
@@ -183,11 +184,13 @@ impl Applier {
         let position = &self.position;
         let log_index = position.log_index;
         failpoint::pass(Point::ApplyBeforeWrite);
+        let began = Instant::now();
         let version = self
             .core
             .writer
             .commit(|batch| put_position(batch, position))
             .map_err(|source| FatalError::Commit { log_index, source })?;
+        self.mvcc.counts().commit_seconds.observe(began.elapsed().as_secs_f64());
         failpoint::pass(Point::ApplyAfterWrite);
         let compact_revision = version.compact_revision;
         self.mvcc.publish(version);
@@ -200,21 +203,32 @@ impl Applier {
         Ok(())
     }
 
-    fn count_command(&self, op: Option<&Op>) {
+    fn count_command(&self, op: Option<&Op>, reply: Option<&Result<Reply, Error>>) {
         let counts = self.mvcc.counts();
-        match op {
-            Some(Op::Txn(_)) => counts.txns.add(1),
-            Some(Op::LeaseGrant(_)) => counts.lease_grants.add(1),
-            Some(Op::LeaseRevoke(_)) => counts.lease_revokes.add(1),
+        if let Some(Op::Txn(_)) = op {
+            counts.txns.inc();
+        }
+        match reply {
+            Some(Ok(Reply::LeaseGrant(granted))) => {
+                counts.lease_grants.inc();
+                counts.lease_ttls.observe(granted.ttl as f64);
+            }
+            Some(Ok(Reply::LeaseRevoke(_))) => counts.lease_revokes.inc(),
             _ => {}
         }
     }
 
     fn count(&self, changes: &[Vec<Changed>]) {
         let all = changes.iter().map(Vec::len).sum::<usize>() as u64;
-        let puts = changes.iter().flatten().filter(|change| change.kind == Kind::Put).count() as u64;
-        self.mvcc.counts().puts.add(puts);
-        self.mvcc.counts().deletes.add(all - puts);
+        let (mut puts, mut put_bytes) = (0, 0);
+        for change in changes.iter().flatten().filter(|change| change.kind == Kind::Put) {
+            puts += 1;
+            put_bytes += (change.kv.key.len() + change.kv.value.len()) as u64;
+        }
+        let counts = self.mvcc.counts();
+        counts.puts.add(puts);
+        counts.put_bytes.add(put_bytes);
+        counts.deletes.add(all - puts);
     }
 
     fn remove_from(&self, finished: i64, fresh: bool) {

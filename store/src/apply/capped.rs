@@ -55,7 +55,7 @@ fn put(request: &PutRequest) -> u64 {
     KEY_OVERHEAD_BYTES + (request.key.len() + request.value.len()) as u64
 }
 
-/// The dearer branch, transactions inside of it included (etcd #22140).
+/// The dearer branch, transactions inside of it included.
 fn txn(request: &TxnRequest) -> u64 {
     branch(&request.success).max(branch(&request.failure))
 }
@@ -84,8 +84,9 @@ mod tests {
         RequestOp { request: Some(Request::RequestTxn(inner)) }
     }
 
+    /// Transactions inside of transactions cost nothing.
     #[test]
-    fn a_transaction_costs_its_dearer_branch_with_all_that_is_nested() {
+    fn bug_22140_a_transaction_costs_its_dearer_branch_with_all_that_is_nested() {
         let inner =
             TxnRequest { success: vec![put_op()], failure: vec![put_op(), put_op()], ..Default::default() };
         let txn = TxnRequest { success: vec![put_op()], failure: vec![nested(inner)], ..Default::default() };

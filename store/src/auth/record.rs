@@ -18,10 +18,10 @@ use crate::backend::{BackendError, Column, View, WriteBatch};
 use crate::mvcc::read::corrupt;
 use crate::mvcc::{codec, prefix_end};
 
-const ENABLED: &[u8] = b"auth/enabled";
-const REVISION: &[u8] = b"auth/revision";
-const USER_PREFIX: &[u8] = b"auth/user/";
-const ROLE_PREFIX: &[u8] = b"auth/role/";
+pub(crate) const ENABLED: &[u8] = b"auth/enabled";
+pub(crate) const REVISION: &[u8] = b"auth/revision";
+pub(crate) const USER_PREFIX: &[u8] = b"auth/user/";
+pub(crate) const ROLE_PREFIX: &[u8] = b"auth/role/";
 
 pub fn load(view: &dyn View) -> Result<AuthState, BackendError> {
     let enabled = view.get(Column::Meta, ENABLED)?.is_some_and(|value| value[..] == [1]);

@@ -152,7 +152,9 @@ impl Backend for RocksBackend {
                 column: column.name(),
                 source: source.into(),
             })?;
+            failpoint::pass(Point::DefragmentAfterFlush);
             self.db.compact_range_cf_opt(family, None::<&[u8]>, None::<&[u8]>, &options);
+            failpoint::pass(Point::DefragmentAfterColumn);
         }
         Ok(())
     }

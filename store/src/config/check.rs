@@ -26,7 +26,9 @@ pub enum ConfigError {
         "the peer URLs are https:// but --peer-trusted-ca-file is not given: nobody vouches for the peers' certificates"
     )]
     NoPeerCa,
-    #[error("--{flag}: {url:?} is not a URL of the form http://host:port or https://host:port")]
+    #[error(
+        "--{flag}: {url:?} is not a URL of the form http://host:port, https://host:port, unix://path or unixs://path"
+    )]
     Url { flag: &'static str, url: String },
     #[error("--{flag} is empty")]
     Empty { flag: &'static str },

@@ -47,7 +47,7 @@ fn wrong_flags_get_a_sentence() {
     let error = |flags| parse(flags).expect_err("refused").to_string();
     assert_eq!(
         error("--listen-client-urls localhost:2379"),
-        "--listen-client-urls: \"localhost:2379\" is not a URL of the form http://host:port or https://host:port"
+        "--listen-client-urls: \"localhost:2379\" is not a URL of the form http://host:port, https://host:port, unix://path or unixs://path"
     );
     assert_eq!(
         error("--initial-cluster b=http://localhost:2380"),

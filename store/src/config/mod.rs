@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub use check::{ConfigError, check_named};
 pub use retention::{AutoCompactionMode, parse_retention};
-pub use url::{Url, join, parse_initial_cluster, parse_urls};
+pub use url::{Address, Url, join, parse_initial_cluster, parse_urls};
 
 use crate::auth::TokenOptions;
 use crate::server::auto_compaction::Retention;
@@ -137,7 +137,7 @@ impl Maintenance {
 /// etcd's defaults: one member on this machine.
 impl Default for Config {
     fn default() -> Self {
-        let url = |port| Url { tls: false, host: "localhost".to_owned(), port };
+        let url = |port| Url::tcp("localhost", port);
         let name = "default".to_owned();
         Config {
             data_dir: PathBuf::from(format!("{name}.etcd")),

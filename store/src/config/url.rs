@@ -1,30 +1,64 @@
 //! URLs of members: what a listener binds and what others are told.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use http::Uri;
 
 use super::ConfigError;
 
-/// `http://host:port` or `https://host:port`, nothing behind it.
+/// `http://host:port` or `https://host:port`, nothing behind it; or `unix://path` and `unixs://path` for a socket in the
+/// file system, relative to where the process runs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Url {
     pub tls: bool,
-    pub host: String,
-    pub port: u16,
+    pub address: Address,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Address {
+    Tcp {
+        host: String,
+        port: u16,
+    },
+    /// etcd's users write `localhost:2379` here as well: then that is the name of the file.
+    Socket(PathBuf),
 }
 
 impl std::fmt::Display for Url {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let scheme = if self.tls { "https" } else { "http" };
-        write!(f, "{scheme}://{}:{}", self.host, self.port)
+        match (&self.address, self.tls) {
+            (Address::Tcp { host, port }, false) => write!(f, "http://{host}:{port}"),
+            (Address::Tcp { host, port }, true) => write!(f, "https://{host}:{port}"),
+            (Address::Socket(path), false) => write!(f, "unix://{}", path.display()),
+            (Address::Socket(path), true) => write!(f, "unixs://{}", path.display()),
+        }
     }
 }
 
 impl Url {
-    /// What a listener binds: the address without brackets.
-    pub fn bind_address(&self) -> (String, u16) {
-        (self.host.trim_start_matches('[').trim_end_matches(']').to_owned(), self.port)
+    pub fn tcp(host: &str, port: u16) -> Url {
+        Url { tls: false, address: Address::Tcp { host: host.to_owned(), port } }
+    }
+
+    /// The host as certificates have it: without brackets, and this machine for a socket without a host in its name.
+    pub fn host(&self) -> String {
+        match &self.address {
+            Address::Tcp { host, .. } => host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+            Address::Socket(path) => {
+                let name = path.to_string_lossy();
+                let host = name.split_once(':').map_or("", |(host, _)| host);
+                if host.is_empty() || host.contains('/') { "localhost".to_owned() } else { host.to_owned() }
+            }
+        }
+    }
+
+    /// What HTTP names as the host.
+    pub fn authority(&self) -> String {
+        match &self.address {
+            Address::Tcp { host, port } => format!("{host}:{port}"),
+            Address::Socket(_) => self.host(),
+        }
     }
 }
 
@@ -45,6 +79,12 @@ pub fn parse_urls(flag: &'static str, list: &str) -> Result<Vec<Url>, ConfigErro
 
 fn parse_url(flag: &'static str, text: &str) -> Result<Url, ConfigError> {
     let bad = || ConfigError::Url { flag, url: text.to_owned() };
+    for (scheme, tls) in [("unix://", false), ("unixs://", true)] {
+        if let Some(path) = text.strip_prefix(scheme) {
+            let address = Address::Socket(PathBuf::from(path));
+            return if path.is_empty() { Err(bad()) } else { Ok(Url { tls, address }) };
+        }
+    }
     let uri: Uri = text.trim_end_matches('/').parse().map_err(|_| bad())?;
     let tls = match uri.scheme_str() {
         Some("http") => false,
@@ -55,7 +95,7 @@ fn parse_url(flag: &'static str, text: &str) -> Result<Url, ConfigError> {
     if uri.path().len() > 1 || uri.query().is_some() {
         return Err(bad());
     }
-    Ok(Url { tls, host: host.to_owned(), port })
+    Ok(Url { tls, ..Url::tcp(host, port) })
 }
 
 /// Splits `name=url,name=url,…`; a member with several URLs is named several times.
@@ -67,4 +107,34 @@ pub fn parse_initial_cluster(text: &str) -> Result<BTreeMap<String, Vec<Url>>, C
         members.entry(name.to_owned()).or_default().push(parse_url("initial-cluster", url)?);
     }
     if members.is_empty() { Err(ConfigError::Empty { flag: "initial-cluster" }) } else { Ok(members) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_printed_as_they_were_given() {
+        for text in [
+            "http://a:1",
+            "https://[::1]:2",
+            "unix://localhost:2379",
+            "unix:///run/etcd/client.sock",
+            "unixs://client.sock",
+        ] {
+            assert_eq!(join(&parse_urls("f", text).expect("a URL")), text);
+        }
+        for text in ["unix://", "http://a", "http://a:1/path", "ftp://a:1", "a:1"] {
+            assert!(parse_urls("f", text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_socket_has_a_host_for_certificates() {
+        let host = |text: &str| parse_urls("f", text).expect("a URL")[0].host();
+        assert_eq!(host("https://[::1]:2"), "::1");
+        assert_eq!(host("unixs://example.org:2379"), "example.org");
+        assert_eq!(host("unixs:///run/a:b.sock"), "localhost");
+        assert_eq!(host("unixs://client.sock"), "localhost");
+    }
 }

@@ -14,7 +14,6 @@ use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::{LogState, OptionalSend, RaftLogReader};
 use parking_lot::RwLock;
-use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -29,6 +28,7 @@ use super::wal::{self, Disk, HostDisk, Index, Opened};
 use crate::failpoint::{self, Point};
 use crate::host;
 use crate::limits::{LOG_WRITER_QUEUE, MAX_APPEND_BYTES};
+use crate::metrics::LogMetrics;
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -81,10 +81,10 @@ impl LogStore {
         disk: Arc<dyn Disk>,
         path: &Path,
         identity: (u64, u64),
-        fsync_seconds: Histogram,
+        metrics: LogMetrics,
         open: Option<TaskTrackerToken>,
     ) -> Result<LogStore, OpenError> {
-        let Opened { wal, meta, index } = wal::open(disk, path, identity, fsync_seconds)?;
+        let Opened { wal, meta, index } = wal::open(disk, path, identity, metrics)?;
         let cache = RwLock::new(load_tail(&index)?);
         let shared = Arc::new(Shared {
             cache,
@@ -258,7 +258,7 @@ fn to_range(bounds: &impl RangeBounds<u64>) -> Range<u64> {
 /// Makes the log of a member whose state did not come from a log: empty, and beginning behind that state.
 pub fn seed(path: &Path, identity: (u64, u64), seed: &Seed) -> Result<(), OpenError> {
     // Nobody reads the time that one write took.
-    let mut opened = wal::open(Arc::new(HostDisk), path, identity, Histogram::new([]))?;
+    let mut opened = wal::open(Arc::new(HostDisk), path, identity, LogMetrics::default())?;
     let mut records = Records::default();
     records.vote(&seed.vote);
     records.committed(&seed.log_id);

@@ -18,6 +18,7 @@ pub mod log_store;
 pub mod log_writer;
 pub mod peer_channel;
 pub mod peer_service;
+pub mod peer_traffic;
 pub mod peers;
 pub mod proposer;
 pub mod raft;
@@ -38,7 +39,7 @@ pub mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use balsa_proto::store::command::Op;
 use futures::future::BoxFuture;
@@ -51,6 +52,7 @@ use self::proposer::CommandResult;
 use crate::apply::Reply;
 use crate::auth::Caller;
 use crate::error::Error;
+use crate::limits::SLOW_READ_BARRIER;
 use crate::metrics::Metrics;
 
 /// How the rest of the store holds it.
@@ -136,7 +138,11 @@ impl dyn Consensus {
             let index = self.submit_read()?.await.map_err(|_| Error::Stopped)??;
             self.wait_applied(index).await
         };
+        let began = Instant::now();
         let result = tokio::time::timeout(self.request_timeout(), wait).await.unwrap_or(Err(Error::Timeout));
+        if began.elapsed() > SLOW_READ_BARRIER {
+            self.metrics().read_indexes_slow.inc();
+        }
         if result.is_err() {
             self.metrics().read_indexes_failed.inc();
         }

@@ -11,15 +11,16 @@ use futures::{StreamExt, TryStreamExt};
 use openraft::Snapshot;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, StreamAppendError};
 use std::sync::Arc;
+use std::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::raft::{Raft, RaftConsensus};
 use super::snapshot::{SnapshotFiles, SnapshotRoot};
 use super::types::TypeConfig;
-use super::{Consensus, read_index, reply_wire, snapshot_stream, wire};
+use super::{Consensus, peer_traffic, read_index, reply_wire, snapshot_stream, wire};
 use crate::error::Error;
 use crate::membership::{Change, LeaderMembers};
-use crate::metrics::Metrics;
+use crate::metrics::{InstallMetrics, Metrics};
 use crate::server::hash;
 use crate::server::lease::LeaderLeases;
 
@@ -42,6 +43,25 @@ fn stopped(error: impl std::error::Error) -> Status {
 }
 
 impl PeerService {
+    async fn receive_snapshot(
+        &self,
+        mut parts: Streaming<pb::SnapshotPart>,
+    ) -> Result<Response<pb::InstallSnapshotResponse>, Status> {
+        let InstallMetrics { under_way, fsync_seconds, save_seconds } = &self.metrics.installs;
+        let refused = |error: snapshot_stream::ReceiveError| Status::aborted(error.to_string());
+        let header = snapshot_stream::receive_header(&mut parts).await.map_err(refused)?;
+        let (vote, meta) = snapshot_stream::parse_header(header).map_err(refused)?;
+        let dir = self.snapshots.incoming().map_err(|error| refused(error.into()))?;
+        let began = Instant::now();
+        let syncing = snapshot_stream::receive_files(&mut parts, dir.path()).await.map_err(refused)?;
+        save_seconds.observe(began.elapsed().as_secs_f64());
+        fsync_seconds.observe(syncing.as_secs_f64());
+        let snapshot = Snapshot { meta, snapshot: SnapshotFiles(Some(Arc::new(dir))) };
+        let _held = under_way.held();
+        let response = self.raft.install_full_snapshot(vote, snapshot).await.map_err(stopped)?;
+        Ok(Response::new(pb::InstallSnapshotResponse { vote: Some(wire::vote_to(&response.vote)) }))
+    }
+
     fn must_lead(&self) -> Result<(), Status> {
         if self.consensus.leadership().is_leader { Ok(()) } else { Err(Error::NotLeader.into()) }
     }
@@ -99,16 +119,14 @@ impl Peer for PeerService {
         &self,
         request: Request<Streaming<pb::SnapshotPart>>,
     ) -> Result<Response<pb::InstallSnapshotResponse>, Status> {
-        let mut parts = request.into_inner();
-        let refused = |error: snapshot_stream::ReceiveError| Status::aborted(error.to_string());
-        let header = snapshot_stream::receive_header(&mut parts).await.map_err(refused)?;
-        let (vote, meta) = snapshot_stream::parse_header(header).map_err(refused)?;
-        let dir = self.snapshots.incoming().map_err(|error| refused(error.into()))?;
-        snapshot_stream::receive_files(&mut parts, dir.path()).await.map_err(refused)?;
-        let snapshot = Snapshot { meta, snapshot: SnapshotFiles(Some(Arc::new(dir))) };
-        let response = self.raft.install_full_snapshot(vote, snapshot).await.map_err(stopped)?;
-        self.metrics.snapshots_received.inc();
-        Ok(Response::new(pb::InstallSnapshotResponse { vote: Some(wire::vote_to(&response.vote)) }))
+        let peer = peer_traffic::caller(request.metadata().as_ref());
+        let peer = peer.and_then(|id| self.metrics.peers.known(id));
+        let (began, _held) = (Instant::now(), peer.as_ref().map(|peer| peer.snapshots_in.inflight.held()));
+        let outcome = self.receive_snapshot(request.into_inner()).await;
+        if let Some(peer) = peer {
+            peer.snapshots_in.ended(outcome.is_ok(), began.elapsed());
+        }
+        outcome
     }
 
     async fn transfer_leader(

@@ -24,13 +24,16 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
+use super::peer_traffic::Outbound;
 use super::{ConsensusHandle, MemberNode};
-use crate::config::{Url, parse_urls};
+use crate::config::parse_urls;
 use crate::error::Error;
 use crate::limits::{
     CONNECTION_WINDOW_BYTES, MAX_PEER_MESSAGE_BYTES, PEER_CONNECT_TIMEOUT, STREAM_WINDOW_BYTES,
 };
 use crate::membership::MemberTable;
+use crate::metrics::PeerMetrics;
+use crate::metrics::peers::PeerCounts;
 use crate::server::connect::Connector;
 
 pub use super::peer_channel::{Dialer, PeerChannel};
@@ -42,7 +45,7 @@ pub const FROM_KEY: &str = "balsa-from";
 /// What a removed member is told; etcd's text.
 pub const REMOVED: &str = "the member has been permanently removed from the cluster";
 
-pub type Client = PeerClient<InterceptedService<PeerChannel, Stamp>>;
+pub type Client = PeerClient<InterceptedService<Outbound<PeerChannel>, Stamp>>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lane {
@@ -67,6 +70,7 @@ struct Inner {
     /// A silent connection is given up after twice this.
     ping_interval: Duration,
     channels: Mutex<BTreeMap<(Lane, String), PeerChannel>>,
+    metrics: PeerMetrics,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -82,13 +86,21 @@ impl Peers {
         table: watch::Receiver<Arc<MemberTable>>,
         dialer: Dialer,
         ping_interval: Duration,
+        metrics: PeerMetrics,
     ) -> Self {
         let channels = Mutex::default();
-        Peers { inner: Arc::new(Inner { cluster_id, own_id, table, dialer, ping_interval, channels }) }
+        let inner = Inner { cluster_id, own_id, table, dialer, ping_interval, channels, metrics };
+        Peers { inner: Arc::new(inner) }
+    }
+
+    /// What this member has to do with another one, counted.
+    pub fn counts(&self, id: u64) -> Arc<PeerCounts> {
+        self.inner.metrics.of(id)
     }
 
     pub fn client(&self, lane: Lane, target: u64, node: &MemberNode) -> Result<Client, BadUrl> {
-        let channel = self.channel(lane, self.url(target, node))?;
+        let inner = self.channel(lane, self.url(target, node))?;
+        let channel = Outbound { inner, peer: self.counts(target) };
         let Inner { cluster_id, own_id, .. } = *self.inner;
         let stamp = Stamp { cluster_id: cluster_id.into(), target: target.into(), from: own_id.into() };
         Ok(PeerClient::with_interceptor(channel, stamp)
@@ -118,9 +130,8 @@ impl Peers {
     fn connect(&self, url: &str, connector: &Connector) -> Result<Channel, BadUrl> {
         let bad = |reason: String| BadUrl { url: url.to_owned(), reason };
         let target = parse_urls("peer-urls", url).map_err(|error| bad(error.to_string()))?.remove(0);
-        // TLS is the connector's matter, which reads certificates anew; to the HTTP layer every URL is plain.
-        let plain = Url { tls: false, ..target.clone() };
-        let endpoint = Endpoint::from_shared(plain.to_string())
+        // Sockets and TLS are the connector's matter, which reads certificates anew; to the HTTP layer every URL is plain.
+        let endpoint = Endpoint::from_shared(format!("http://{}", target.authority()))
             .map_err(|error| bad(error.to_string()))?
             .connect_timeout(PEER_CONNECT_TIMEOUT)
             .tcp_nodelay(true)

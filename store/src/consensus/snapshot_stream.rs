@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use balsa_proto::store::snapshot_part::Part;
 use balsa_proto::store::{SnapshotChunk, SnapshotHeader, SnapshotPart, SnapshotTrailer};
@@ -111,8 +112,12 @@ pub async fn receive_header(parts: &mut Streaming<SnapshotPart>) -> Result<Snaps
     }
 }
 
-/// Everything after the header, written and synced into `dir`.
-pub async fn receive_files(parts: &mut Streaming<SnapshotPart>, dir: &Path) -> Result<(), ReceiveError> {
+/// Everything after the header, written and synced into `dir`. How long the syncs took.
+pub async fn receive_files(
+    parts: &mut Streaming<SnapshotPart>,
+    dir: &Path,
+) -> Result<Duration, ReceiveError> {
+    let mut syncing = Duration::ZERO;
     let mut current: Option<(String, File)> = None;
     let mut have = (0, 0);
     loop {
@@ -123,7 +128,7 @@ pub async fn receive_files(parts: &mut Streaming<SnapshotPart>, dir: &Path) -> R
                 let same = current.as_ref().is_some_and(|(name, _)| *name == chunk.file);
                 // Writing a chunk to the page cache does not block for long; the syncs do.
                 if !same {
-                    finish(current.take()).await?;
+                    syncing += finish(current.take()).await?;
                     current = Some((chunk.file.clone(), File::create_new(dir.join(&chunk.file))?));
                     have.0 += 1;
                 }
@@ -131,9 +136,9 @@ pub async fn receive_files(parts: &mut Streaming<SnapshotPart>, dir: &Path) -> R
                 file.write_all(&chunk.data)?;
             }
             Some(Part::Trailer(SnapshotTrailer { file_count, total_bytes })) => {
-                finish(current.take()).await?;
+                syncing += finish(current.take()).await?;
                 let want = (file_count, total_bytes);
-                return if want == have { Ok(()) } else { Err(ReceiveError::Totals { want, have }) };
+                return if want == have { Ok(syncing) } else { Err(ReceiveError::Totals { want, have }) };
             }
             Some(Part::Header(_)) => return Err(ReceiveError::Order("a second header")),
             None => return Err(ReceiveError::Order("no trailer")),
@@ -158,7 +163,10 @@ fn check(chunk: &SnapshotChunk) -> Result<(), ReceiveError> {
     Ok(())
 }
 
-async fn finish(file: Option<(String, File)>) -> io::Result<()> {
-    let Some((_, file)) = file else { return Ok(()) };
-    host::spawn_blocking(move || file.sync_all()).await.map_err(io::Error::other)?
+/// How long it took.
+async fn finish(file: Option<(String, File)>) -> io::Result<Duration> {
+    let Some((_, file)) = file else { return Ok(Duration::ZERO) };
+    let began = Instant::now();
+    host::spawn_blocking(move || file.sync_all()).await.map_err(io::Error::other)??;
+    Ok(began.elapsed())
 }

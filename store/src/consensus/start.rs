@@ -116,6 +116,7 @@ pub async fn start(
         settings.table.clone(),
         settings.dialer.clone(),
         settings.election_timeout / 2,
+        metrics.peers.clone(),
     );
 
     let state = apply_thread::applied_state(&applier).map_err(StartError::AppliedPosition)?;

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use futures::{Stream, StreamExt};
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{OptionalSend, RaftSnapshotBuilder, Snapshot};
-use prometheus_client::metrics::counter::Counter;
 use tokio::sync::watch;
 
 use super::apply_thread::{AppliedState, ApplyHandle};
 use super::snapshot::{SnapshotFiles, SnapshotRoot};
 use super::types::{BatchReply, Entry, LogId, Payload, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::limits::MAX_APPLY_ENTRIES;
+use crate::metrics::Counter;
 
 type RaftSnapshot = openraft::type_config::alias::SnapshotOf<TypeConfig, SnapshotFiles>;
 type Responder = openraft::storage::ApplyResponder<TypeConfig>;

@@ -5,7 +5,8 @@
 //! A call that fails is reported as such, never as a grant: a lone member must not win a pre-vote.
 
 use std::future::Future;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -24,6 +25,7 @@ use super::peers::{Client, Lane, Peers, says_removed};
 use super::snapshot::SnapshotFiles;
 use super::types::{LeaderId, TypeConfig, Vote};
 use super::{MemberNode, snapshot_stream, wire};
+use crate::metrics::peers::PeerCounts;
 
 type RaftSnapshot = Snapshot<LeaderId, u64, MemberNode, SnapshotFiles>;
 type RpcError = RPCError<TypeConfig>;
@@ -46,6 +48,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
             own_id: self.own_id,
             target,
             node: node.clone(),
+            counts: self.peers.counts(target),
             peers: self.peers.clone(),
             retry_interval: self.retry_interval,
             removed: self.removed.clone(),
@@ -59,6 +62,7 @@ pub struct Link {
     target: u64,
     node: MemberNode,
     peers: Peers,
+    counts: Arc<PeerCounts>,
     retry_interval: Duration,
     removed: CancellationToken,
 }
@@ -68,13 +72,23 @@ impl Link {
         self.peers.client(lane, self.target, &self.node).map_err(|error| Unreachable::new(&error))
     }
 
+    fn failed(&self) {
+        self.counts.send_failures.inc();
+        self.counts.lost();
+    }
+
     async fn bounded<T>(
         &self,
         action: RPCTypes,
         timeout: Duration,
         call: impl Future<Output = Result<T, Status>>,
     ) -> Result<T, RpcError> {
-        match tokio::time::timeout(timeout, call).await {
+        let answer = tokio::time::timeout(timeout, call).await;
+        match &answer {
+            Ok(Ok(_)) => self.counts.heard(),
+            Ok(Err(_)) | Err(_) => self.failed(),
+        }
+        match answer {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(status)) => {
                 if says_removed(&status) {
@@ -168,13 +182,21 @@ impl RaftNetworkV2<TypeConfig> for Link {
         let SnapshotFiles(Some(dir)) = snapshot.snapshot else {
             return Err(NetworkError::from_string("the snapshot has no files to send").into());
         };
+        let (began, snapshots) = (Instant::now(), &self.counts.snapshots_out);
+        let _held = snapshots.inflight.held();
         let header = snapshot_stream::header(&vote, &snapshot.meta);
         let call = client.install_snapshot(snapshot_stream::send(header, dir));
         let answer = self.bounded(RPCTypes::InstallSnapshot, option.hard_ttl(), call);
         let response = tokio::select! {
             biased;
-            answer = answer => answer?.into_inner(),
-            closed = cancel => return Err(closed.into()),
+            answer = answer => {
+                snapshots.ended(answer.is_ok(), began.elapsed());
+                answer?.into_inner()
+            }
+            closed = cancel => {
+                snapshots.ended(false, began.elapsed());
+                return Err(closed.into());
+            }
         };
         let vote = wire::vote_from(response.vote).map_err(network_error::<StreamingError<TypeConfig>>)?;
         Ok(SnapshotResponse::new(vote))

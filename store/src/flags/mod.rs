@@ -8,11 +8,13 @@ pub mod access;
 pub mod environment;
 pub mod file;
 pub mod gates;
+pub mod logging;
 pub mod refused;
 pub mod serving;
 pub mod tls;
 
 pub use access::AccessFlags;
+pub use logging::{LogFlags, LogFormat, LogOutput, LogSettings, Rotation};
 pub use refused::Refused;
 pub use serving::ServingFlags;
 pub use tls::TlsFlags;

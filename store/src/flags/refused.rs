@@ -75,14 +75,7 @@ pub const REFUSALS: &[Refusal] = &[
         ON,
         "a peer's address is not compared with its certificate; use --peer-cert-allowed-hostname",
     ),
-    no("logger", &["zap", ""], "there is one logger; it writes JSON as etcd's does"),
-    no("log-format", &["json", ""], "the log is JSON; for reading by eye use `jq`"),
-    no("enable-log-rotation", OFF, "the log goes to stderr; let systemd or logrotate keep it"),
-    no(
-        "log-rotation-config-json",
-        &["", r#"{"maxsize": 100, "maxage": 0, "maxbackups": 0, "localtime": false, "compress": false}"#],
-        "the log goes to stderr; let systemd or logrotate keep it",
-    ),
+    no("logger", &["zap", ""], "there is one logger; --log-format decides what it writes"),
     no("enable-distributed-tracing", OFF, TRACING),
     no("distributed-tracing-address", &["localhost:4317"], TRACING),
     no("distributed-tracing-service-name", &["etcd"], TRACING),
@@ -153,6 +146,9 @@ impl clap::Args for Refused {
 impl clap::FromArgMatches for Refused {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         super::environment::check_conflicts(matches)?;
+        if super::environment::names_a_file(matches) {
+            return Ok(Refused);
+        }
         for refusal in REFUSALS {
             let given = matches.get_one::<String>(&id(refusal.flag));
             if let Some(value) = given.filter(|value| !refusal.taken.contains(&value.as_str())) {

@@ -68,10 +68,6 @@ pub struct ServingFlags {
     /// Entries kept behind a snapshot for followers that lag.
     #[arg(long, env = "ETCD_SNAPSHOT_CATCHUP_ENTRIES", default_value_t = limits::MAX_CATCH_UP_ENTRIES)]
     pub snapshot_catchup_entries: u64,
-
-    /// Where the log goes: `stderr`, `stdout`, or files, separated by commas.
-    #[arg(long, env = "ETCD_LOG_OUTPUTS", default_value = "default", value_delimiter = ',')]
-    pub log_outputs: Vec<String>,
 }
 
 impl ServingFlags {

@@ -18,9 +18,10 @@ use tonic::body::Body;
 use tower::{Service, ServiceExt};
 
 use crate::gateway;
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics};
 use crate::server::rpc_stats::RpcStats;
 use crate::status::{CLUSTER_VERSION, Identity, SERVER_VERSION};
+use crate::watch::WatchHub;
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -57,6 +58,7 @@ pub struct Pages {
     pub metrics: Arc<Metrics>,
     pub visitors: Arc<Visitors>,
     pub rpc_stats: RpcStats,
+    pub hub: WatchHub,
 }
 
 impl<G> Doors<G> {
@@ -186,9 +188,10 @@ impl Pages {
             "/health" => health::health(&self.identity, &self.metrics, query).await,
             "/version" => version(),
             "/metrics" => {
-                let mut text = self.metrics.render(&self.identity);
-                self.rpc_stats.render(&mut text);
-                page(StatusCode::OK, METRICS_TYPE, text)
+                let mut metrics = metrics::Page::default();
+                self.metrics.render(&mut metrics, &self.identity, &self.hub);
+                self.rpc_stats.render(&mut metrics);
+                page(StatusCode::OK, METRICS_TYPE, metrics.into_text())
             }
             "/debug/vars" => vars::page_of(&self.identity),
             _ => health::checks(&self.identity, &checks?, query).await,

@@ -12,3 +12,6 @@ pub mod terms;
 
 pub use lessor::{Lessor, TimeToLive};
 pub use terms::Terms;
+
+#[cfg(test)]
+mod model_test;

@@ -23,6 +23,7 @@ use crate::consensus::wal::{Disk, HostDisk};
 use crate::consensus::{self, InitialMembers, MemberNode, wal};
 use crate::http::Visitors;
 use crate::limits::ADVISED_QUOTA_BYTES;
+use crate::membership::probe::Probe;
 use crate::membership::{LeaderMembers, Rules, Steward};
 use crate::metrics::Metrics;
 use crate::mvcc::Mvcc;
@@ -74,6 +75,11 @@ impl Member {
         raft_thread: &RaftThread,
     ) -> Result<Member, StartError> {
         let Ground { log_disk, dialer, open_state } = ground;
+        // A simulated network has no pages.
+        let probed_by = match &dialer {
+            Dialer::Machine(connector) => Some(connector.clone()),
+            Dialer::Simulated(_) => None,
+        };
         let dir = member_dir(config);
         let metrics = Arc::new(Metrics::new());
         let databases = TaskTracker::new();
@@ -130,6 +136,11 @@ impl Member {
             removed: removed.clone(),
         };
         tracker.spawn(steward.run(core.clone()));
+        if let Some(connector) = probed_by {
+            let (table, metrics) = (mvcc.watch_members(), metrics.peers.clone());
+            let probe = Probe { own_id: member_id, table, connector, metrics };
+            tracker.spawn(probe.run(core.clone()));
+        }
         let maintenance = &config.maintenance;
         let quota_bytes = maintenance.quota_bytes();
         if quota_bytes > ADVISED_QUOTA_BYTES {
@@ -212,8 +223,7 @@ fn open_log(
     metrics: &Metrics,
     open: TaskTrackerToken,
 ) -> Result<LogStore, StartError> {
-    let fsync_seconds = metrics.log_fsync_seconds.clone();
-    let opened = LogStore::open(disk, &dir.join("wal"), identity, fsync_seconds, Some(open));
+    let opened = LogStore::open(disk, &dir.join("wal"), identity, metrics.log.clone(), Some(open));
     opened.map_err(|error| match error {
         log_store::OpenError::Wal(wal::OpenError::InUse { .. }) => {
             StartError::DataDirInUse { path: dir.to_owned() }

@@ -7,12 +7,10 @@
 use std::collections::BTreeMap;
 
 use balsa_proto::store::MemberRecord;
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
 
+use super::peer_page;
 use crate::config::{Config, Url};
-use crate::limits::{MAX_PEER_PAGE_BYTES, PEER_PAGE_TIMEOUT};
 use crate::server::connect::Connector;
 
 /// The header that names the cluster on a page of the peer port.
@@ -121,8 +119,7 @@ fn sorted(urls: impl Iterator<Item = String>) -> Vec<String> {
 async fn ask_all(urls: &[Url], connector: &Connector) -> Option<RunningCluster> {
     let asked = urls.iter().map(|url| {
         Box::pin(async move {
-            let answer = tokio::time::timeout(PEER_PAGE_TIMEOUT, ask(url, connector)).await;
-            answer.map_err(|_| "no answer in time".to_owned()).flatten().inspect_err(|error| {
+            ask(url, connector).await.inspect_err(|error| {
                 tracing::info!(%url, error, "a member of the cluster cannot be asked");
             })
         })
@@ -135,31 +132,11 @@ async fn ask_all(urls: &[Url], connector: &Connector) -> Option<RunningCluster> 
 }
 
 async fn ask(url: &Url, connector: &Connector) -> Result<RunningCluster, String> {
-    let stream = connector.connect(url).await.map_err(|error| error.to_string())?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| error.to_string())?;
-    let request = http::Request::get("/members")
-        .header(http::header::HOST, format!("{}:{}", url.host, url.port))
-        .body(Empty::<bytes::Bytes>::new())
-        .map_err(|error| error.to_string())?;
-    let exchange = async {
-        let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
-        if response.status() != http::StatusCode::OK {
-            return Err(format!("it answers {}", response.status()));
-        }
-        let id = response.headers().get(CLUSTER_ID_HEADER).and_then(|id| id.to_str().ok());
-        let cluster_id = id.and_then(|id| u64::from_str_radix(id, 16).ok()).ok_or("it names no cluster")?;
-        let body = Limited::new(response.into_body(), MAX_PEER_PAGE_BYTES).collect().await;
-        let body = body.map_err(|error| error.to_string())?.to_bytes();
-        let members = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
-        Ok(RunningCluster { cluster_id, members })
-    };
-    tokio::select! {
-        answer = exchange => answer,
-        // It ends before its answer only with an error.
-        ended = connection => Err(ended.err().map_or_else(|| "it hung up".to_owned(), |error| error.to_string())),
-    }
+    let page = peer_page::get(url, connector, "/members").await?;
+    let id = page.headers.get(CLUSTER_ID_HEADER).and_then(|id| id.to_str().ok());
+    let cluster_id = id.and_then(|id| u64::from_str_radix(id, 16).ok()).ok_or("it names no cluster")?;
+    let members = serde_json::from_slice(&page.body).map_err(|error| error.to_string())?;
+    Ok(RunningCluster { cluster_id, members })
 }
 
 #[cfg(test)]

@@ -12,7 +12,9 @@ pub mod id_file;
 pub mod identity;
 pub mod join;
 pub mod leader;
+pub mod peer_page;
 pub mod plan;
+pub mod probe;
 pub mod steward;
 pub mod table;
 

@@ -1,7 +1,8 @@
 //! What the kernel knows of this process, under Prometheus' usual names. Read from `/proc` when somebody asks.
 
-use std::fmt::Write as _;
 use std::fs;
+
+use super::page::Page;
 
 /// Clock ticks a second in `/proc`; the kernel's ABI on every machine that this runs on.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -10,36 +11,40 @@ const TICKS_PER_SECOND: f64 = 100.0;
 const PAGE_BYTES: u64 = 4096;
 
 /// Nothing for what cannot be read.
-pub fn render(out: &mut String) {
+pub fn render(page: &mut Page) {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     if let Some(stat) = Stat::parse(&stat) {
         let boot = boot_seconds().unwrap_or_default();
-        sample(out, "process_cpu_seconds_total", "counter", "Processor time spent", stat.cpu_seconds);
-        sample(out, "process_resident_memory_bytes", "gauge", "Memory in use", stat.resident_bytes as f64);
-        sample(out, "process_virtual_memory_bytes", "gauge", "Addresses in use", stat.virtual_bytes as f64);
-        sample(
-            out,
-            "process_start_time_seconds",
-            "gauge",
-            "When the process started, seconds since 1970",
-            boot + stat.started_after_boot_seconds,
-        );
+        let started = boot + stat.started_after_boot_seconds;
+        page.family("process_cpu_seconds_total", "counter", "Processor time spent");
+        page.sample("process_cpu_seconds_total", &[], stat.cpu_seconds);
+        page.level("process_resident_memory_bytes", "Memory in use", stat.resident_bytes as f64);
+        page.level("process_virtual_memory_bytes", "Addresses in use", stat.virtual_bytes as f64);
+        page.level("process_start_time_seconds", "When the process started, seconds since 1970", started);
     }
     if let Ok(open) = fs::read_dir("/proc/self/fd") {
         let open = open.count() as f64;
-        sample(out, "process_open_fds", "gauge", "Open file descriptors", open);
-        sample(out, "os_fd_used", "gauge", "Open file descriptors", open);
+        page.level("process_open_fds", "Open file descriptors", open);
+        page.level("os_fd_used", "Open file descriptors", open);
     }
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    if let Some(limit) = max_open_files(&limits) {
-        sample(out, "process_max_fds", "gauge", "Most open file descriptors", limit);
-        sample(out, "os_fd_limit", "gauge", "Most open file descriptors", limit);
+    if let Some(limit) = limit(&limits, "Max open files") {
+        page.level("process_max_fds", "Most open file descriptors", limit);
+        page.level("os_fd_limit", "Most open file descriptors", limit);
     }
-}
-
-fn sample(out: &mut String, name: &str, kind: &str, help: &str, value: f64) {
-    // Writing into a String does not fail.
-    let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
+    if let Some(limit) = limit(&limits, "Max address space") {
+        page.level("process_virtual_memory_max_bytes", "Most addresses", limit);
+    }
+    let netstat = fs::read_to_string("/proc/self/net/netstat").unwrap_or_default();
+    let octets = [
+        ("process_network_receive_bytes_total", "Bytes that came over the network", "InOctets"),
+        ("process_network_transmit_bytes_total", "Bytes that went over the network", "OutOctets"),
+    ];
+    for (name, help, field) in octets {
+        if let Some(bytes) = network_bytes(&netstat, field) {
+            page.count(name, help, bytes);
+        }
+    }
 }
 
 #[derive(Debug, PartialEq)]
@@ -75,9 +80,21 @@ fn boot_seconds() -> Option<f64> {
     stat.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok())
 }
 
-fn max_open_files(limits: &str) -> Option<f64> {
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
+/// The soft one. What is unlimited is bounded by the width of a number.
+fn limit(limits: &str, name: &str) -> Option<f64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
+    match line.split_whitespace().next()? {
+        "unlimited" => Some(u64::MAX as f64),
+        number => number.parse().ok(),
+    }
+}
+
+/// Of the network that the process is in. Two lines belong together: names, and values below them.
+fn network_bytes(netstat: &str, field: &str) -> Option<u64> {
+    let mut lines = netstat.lines().filter_map(|line| line.strip_prefix("IpExt:"));
+    let (names, values) = (lines.next()?, lines.next()?);
+    let at = names.split_whitespace().position(|name| name == field)?;
+    values.split_whitespace().nth(at)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -96,6 +113,12 @@ mod tests {
         };
         assert_eq!(Stat::parse(stat), Some(want));
         let limits = "Limit  Soft Limit  Hard Limit  Units\nMax open files            1024                 4096                 files\n";
-        assert_eq!(max_open_files(limits), Some(1024.0));
+        assert_eq!(limit(limits, "Max open files"), Some(1024.0));
+        assert_eq!(
+            limit("Max address space unlimited unlimited bytes", "Max address space"),
+            Some(u64::MAX as f64)
+        );
+        let netstat = "TcpExt: A\nTcpExt: 1\nIpExt: InMcastPkts InOctets OutOctets\nIpExt: 4 5 6\n";
+        assert_eq!(network_bytes(netstat, "OutOctets"), Some(6));
     }
 }

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 
 use super::Mvcc;
 use super::codec::{self, Kind, Record};
+use super::counts::Counts;
 use super::hash::{KvHash, hash_for_compaction};
 use super::limits::{COMPACTION_PAUSE, COMPACTION_STEP_RECORDS};
 use super::load::COMPACT_FINISHED;
@@ -35,21 +36,25 @@ pub struct Compaction {
     target: i64,
     /// The next `log` record to look at.
     next: Revision,
+    /// Versions that went so far.
+    removed: u64,
 }
 
 impl Compaction {
     /// From the last finished compaction (the delete kept at exactly that revision goes now) to `target`.
     pub fn new(finished: i64, target: i64) -> Self {
-        Self { target, next: Revision::new(finished.max(0), 0) }
+        Self { target, next: Revision::new(finished.max(0), 0), removed: 0 }
     }
 
     /// Does one bounded piece of work; true when there is no more.
     pub fn step(&mut self, backend: &dyn Backend) -> Result<bool, BackendError> {
         let mut batch = WriteBatch::default();
+        let mut removed = 0;
         let done = backend.read(|view| {
-            batch = WriteBatch::default();
-            self.gather(view, &mut batch)
+            (batch, removed) = (WriteBatch::default(), 0);
+            self.gather(view, &mut batch, &mut removed)
         })?;
+        self.removed += removed;
         if let Some(next) = done {
             self.next = next;
         } else {
@@ -62,7 +67,12 @@ impl Compaction {
     }
 
     /// Collects the deletes of one window of the log; `None` when the window reaches the target.
-    fn gather(&self, view: &dyn View, batch: &mut WriteBatch) -> Result<Option<Revision>, BackendError> {
+    fn gather(
+        &self,
+        view: &dyn View,
+        batch: &mut WriteBatch,
+        removed: &mut u64,
+    ) -> Result<Option<Revision>, BackendError> {
         let lower = codec::log_key(self.next);
         let upper = codec::log_key(Revision::new(self.target + 1, 0));
         let mut cursor = view.cursor(Column::Log, &lower, &upper);
@@ -80,25 +90,26 @@ impl Compaction {
             cursor.next()?;
         }
         for key in &keys {
-            self.remove_superseded(view, key, batch)?;
+            *removed += self.remove_superseded(view, key, batch)?;
         }
         let upto = next.map_or(self.target, |next| next.main);
         super::times::forget(view, upto, self.target, batch)?;
         Ok(next)
     }
 
+    /// How many versions go.
     fn remove_superseded(
         &self,
         view: &dyn View,
         key: &[u8],
         batch: &mut WriteBatch,
-    ) -> Result<(), BackendError> {
+    ) -> Result<u64, BackendError> {
         let newest_allowed = codec::kv_key(key, Revision::last_of(self.target));
         let mut past_key = codec::kv_prefix(key);
         past_key.extend_from_slice(&[0xff; 13]);
         let mut cursor = view.cursor(Column::Kv, &newest_allowed, &past_key);
         cursor.seek(&newest_allowed)?;
-        let mut newest = true;
+        let (mut newest, mut removed) = (true, 0);
         while let Some((at, bytes)) = cursor.item() {
             let (_, revision) = codec::split_kv_revision(at).ok_or_else(|| corrupt(Column::Kv, at))?;
             let meta = Record::decode_meta(bytes).ok_or_else(|| corrupt(Column::Kv, at))?;
@@ -106,11 +117,12 @@ impl Compaction {
             if !stays {
                 batch.delete(Column::Kv, at.to_vec());
                 batch.delete(Column::Log, codec::log_key(revision));
+                removed += 1;
             }
             newest = false;
             cursor.next()?;
         }
-        Ok(())
+        Ok(removed)
     }
 }
 
@@ -166,7 +178,7 @@ async fn run(mvcc: Mvcc, mut inbox: mpsc::UnboundedReceiver<Job>, stop: Arc<Atom
         if job.fresh && mvcc.compaction_hashes().are_kept() {
             keep_hash(&mvcc, &job);
         }
-        match remove(&job, &stop).await {
+        match remove(&job, mvcc.counts(), &stop).await {
             Ok(true) => mvcc.compaction_done(job.target),
             Ok(false) => return,
             Err(error) => {
@@ -192,11 +204,11 @@ fn keep_hash(mvcc: &Mvcc, job: &Job) {
 }
 
 /// False if it was stopped first.
-async fn remove(job: &Job, stop: &AtomicBool) -> Result<bool, BackendError> {
+async fn remove(job: &Job, counts: &Counts, stop: &AtomicBool) -> Result<bool, BackendError> {
     let started = Instant::now();
     let mut compaction = Compaction::new(job.finished, job.target);
     failpoint::pass(Point::CompactionBeforeFirstStep);
-    while !compaction.step(&*job.backend)? {
+    while !timed_step(&mut compaction, &*job.backend, counts)? {
         failpoint::pass(Point::CompactionAfterStep);
         if stop.load(Ordering::Relaxed) {
             return Ok(false);
@@ -204,8 +216,20 @@ async fn remove(job: &Job, stop: &AtomicBool) -> Result<bool, BackendError> {
         host::nap(pause(started.elapsed())).await;
     }
     failpoint::pass(Point::CompactionAfterLastStep);
+    counts.compaction_ended(started.elapsed(), compaction.removed);
     tracing::info!(revision = job.target, took = ?started.elapsed(), "finished scheduled compaction");
     Ok(true)
+}
+
+fn timed_step(
+    compaction: &mut Compaction,
+    backend: &dyn Backend,
+    counts: &Counts,
+) -> Result<bool, BackendError> {
+    let began = Instant::now();
+    let done = compaction.step(backend)?;
+    counts.compaction_step_ms.observe(began.elapsed().as_secs_f64() * 1000.0);
+    Ok(done)
 }
 
 /// The first steps run without a pause: a small compaction is done at once.

@@ -1,7 +1,8 @@
-//! Makes a URL in HTTP/2's `:authority` bearable: etcdctl 3.4's `endpoint status` sends `http://127.0.0.1:2379` there, which
-//! our HTTP/2 library refuses as malformed before anyone could look at it. Nobody reads the authority of a gRPC request.
+//! Makes a URL in HTTP/2's `:authority` bearable: etcdctl 3.4's `endpoint status` sends `http://127.0.0.1:2379` there, and a
+//! client of a socket the path of it, which our HTTP/2 library refuses as malformed before anyone could look at it. Nobody
+//! reads the authority of a gRPC request.
 //!
-//! In: the bytes of a connection. Out: the same bytes, as many, but for three characters of such an authority. They become
+//! In: the bytes of a connection. Out: the same bytes, as many, but for the colon and the slashes of such an authority. They become
 //! letters whose codes are as long as theirs, plain and in HPACK's Huffman code, so that no length changes, neither of a frame
 //! nor of an entry of the peer's table. Frames other than HEADERS pass at once; a HEADERS frame that comes in pieces is held
 //! until it is whole. What is not HTTP/2 passes untouched. Source: RFC 9113 §4.1, §6.2; RFC 7541 §5, §6, appendix B.
@@ -229,8 +230,58 @@ fn string(block: &[u8], at: &mut usize) -> Option<(bool, std::ops::Range<usize>)
     Some((huffman, range))
 }
 
+/// `/run/etcd.sock` becomes `3run3etcd.sock`.
+fn mend_path(huffman: bool, value: &mut [u8]) {
+    if !huffman {
+        if value.first() == Some(&b'/') {
+            value.iter_mut().filter(|byte| **byte == b'/').for_each(|slash| *slash = b'3');
+        }
+        return;
+    }
+    let (slash, slash_bits) = code(b'/');
+    let mut at = 0;
+    while let Some((symbol, length)) = symbol(value, at) {
+        if (symbol, length) == (slash, slash_bits) {
+            // The codes of `/` and `3` differ in their last bit alone.
+            let last = at + length - 1;
+            value[last / 8] ^= 1 << (7 - last % 8);
+        } else if at == 0 {
+            return;
+        }
+        at += length;
+    }
+}
+
+/// The code that begins at a bit, and its length; `None` at the end and for codes that stand in no path.
+fn symbol(value: &[u8], at: usize) -> Option<(u32, usize)> {
+    let mut code = 0;
+    for length in 1..=GREATEST_CODES[GREATEST_CODES.len() - 1].0 {
+        let bit = at + length - 1;
+        code = code << 1 | u32::from(value.get(bit / 8)? >> (7 - bit % 8) & 1);
+        if GREATEST_CODES.iter().any(|(of, greatest)| *of == length && code <= *greatest) {
+            return Some((code, length));
+        }
+    }
+    None
+}
+
+/// Of each length that has codes, the greatest one: the code is canonical, so that a longer code begins with more.
+const GREATEST_CODES: [(usize, u32); 10] = [
+    (5, 0b0_1001),
+    (6, 0b10_1101),
+    (7, 0b111_1011),
+    (8, 0b1111_1101),
+    (10, 0x3fc),
+    (11, 0x7fc),
+    (12, 0xffb),
+    (13, 0x1ffd),
+    (14, 0x3ffd),
+    (15, 0x7ffe),
+];
+
 /// `http://host` becomes `httpB33host`.
 fn mend_authority(huffman: bool, value: &mut [u8]) {
+    mend_path(huffman, value);
     for scheme in SCHEMES {
         if huffman {
             let bits: Vec<bool> = scheme.iter().flat_map(|byte| code_bits(*byte)).collect();

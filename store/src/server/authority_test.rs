@@ -69,6 +69,22 @@ async fn the_code_of_a_url_becomes_the_code_of_an_authority() {
 }
 
 #[tokio::test]
+async fn the_path_of_a_socket_loses_its_slashes() {
+    let mut code = huffman(b"/t/s");
+    let sent = [frame(1, 4, &block(true, &code)), frame(1, 4, &block(false, b"/t/s"))].concat();
+    for bit in [5, 16] {
+        code[bit / 8] ^= 1 << (7 - bit % 8);
+    }
+    let want = [frame(1, 4, &block(true, &code)), frame(1, 4, &block(false, b"3t3s"))].concat();
+    assert_eq!(through(&[PREFACE, &sent].concat(), 5).await, [PREFACE, &want].concat());
+    // `/_~{` in codes of 6, 6, 13 and 15 bits: only the slash is touched.
+    let odd = [0b0110_0010, 0b0010_1111, 0b1111_1110, 0b1111_1111, 0b1111_1110];
+    let mended = [0b0110_0110, 0b0010_1111, 0b1111_1110, 0b1111_1111, 0b1111_1110];
+    let sent = [PREFACE, &frame(1, 4, &block(true, &odd))].concat();
+    assert_eq!(through(&sent, 5).await, [PREFACE, &frame(1, 4, &block(true, &mended))].concat());
+}
+
+#[tokio::test]
 async fn what_is_not_http_2_passes() {
     for sent in [&b"GET / HTTP/1.1\r\nhost: http://x\r\n\r\n"[..], b"PRI", b"", b"PRI * HTTP/1"] {
         assert_eq!(through(sent, 4).await, sent);

@@ -138,6 +138,7 @@ impl Cluster for ClusterService {
         request: Request<MemberPromoteRequest>,
     ) -> Result<Response<MemberPromoteResponse>, Status> {
         let members = members(self.change(Change::Promote(request.into_inner().id)).await?);
+        self.identity.consensus.metrics().promotions.inc();
         Ok(Response::new(MemberPromoteResponse { header: self.header(), members }))
     }
 }

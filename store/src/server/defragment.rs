@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 use crate::error::Error;
 use crate::host;
 use crate::mvcc::Mvcc;
+use crate::status::Identity;
 
 /// Cheap to clone.
 #[derive(Clone, Default)]
@@ -19,12 +20,16 @@ pub struct Defragmenter {
 }
 
 impl Defragmenter {
-    pub async fn run(&self, mvcc: Mvcc) -> Result<(), Error> {
+    pub async fn run(&self, identity: &Identity) -> Result<(), Error> {
         let turn = self.turn.clone().lock_owned().await;
+        let (mvcc, consensus) = (identity.mvcc.clone(), identity.consensus.clone());
         // A client that goes away does not end the work, so that its turn goes with the work.
         let work = host::spawn_blocking(move || {
             let _turn = turn;
-            defragment(&mvcc)
+            let metrics = consensus.metrics();
+            let _held = metrics.defragmentations.held();
+            let began = Instant::now();
+            defragment(&mvcc).inspect(|()| metrics.defragment_seconds.observe(began.elapsed().as_secs_f64()))
         });
         work.await.unwrap_or(Err(Error::Stopped))
     }

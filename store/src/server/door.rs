@@ -109,6 +109,8 @@ const NEEDS: &[(&str, &[(&str, Need)])] = &[
         ],
     ),
     ("grpc.health.v1.Health", &[("Check", Need::Nothing), ("Watch", Need::Nothing)]),
+    // When a revision was made says nothing of any key; what it did is read with ranges and watches.
+    ("balsa.store.v1.History", &[("CommitTimes", Need::User)]),
 ];
 
 /// `path` is `/package.Service/Method`.
@@ -189,6 +191,7 @@ mod tests {
     fn what_the_table_does_not_know_needs_root() {
         assert_eq!(need_of("/etcdserverpb.KV/Range"), Need::Keys);
         assert_eq!(need_of("/etcdserverpb.KV/Compact"), Need::Root);
+        assert_eq!(need_of("/balsa.store.v1.History/CommitTimes"), Need::User);
         for path in ["/etcdserverpb.KV/Nope", "/nope.Nope/Range", "/", "", "/etcdserverpb.KV"] {
             assert_eq!(need_of(path), Need::Root, "{path}");
         }

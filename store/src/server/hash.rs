@@ -1,5 +1,7 @@
 //! `Maintenance.HashKV`, for clients and for the other members alike.
 
+use std::time::Instant;
+
 use balsa_proto::etcd::etcdserverpb::{HashKvResponse, ResponseHeader};
 
 use crate::error::Error;
@@ -12,7 +14,13 @@ pub async fn answer(identity: &Identity, revision: i64) -> Result<HashKvResponse
     let mvcc = identity.mvcc.clone();
     let hash = match mvcc.compaction_hashes().at(revision) {
         Some(hash) => hash,
-        None => host::spawn_blocking(move || mvcc.hash_kv(revision)).await.unwrap_or(Err(Error::Stopped))?,
+        None => {
+            let began = Instant::now();
+            let hashed = host::spawn_blocking(move || mvcc.hash_kv(revision)).await;
+            let hash = hashed.unwrap_or(Err(Error::Stopped))?;
+            identity.consensus.metrics().hash_kv_seconds.observe(began.elapsed().as_secs_f64());
+            hash
+        }
     };
     let header = ResponseHeader { revision: hash.current_revision, ..identity.header() };
     Ok(HashKvResponse {

@@ -1,5 +1,7 @@
 //! `etcdserverpb.KV`: checks what needs no state, then reads here or proposes.
 
+use std::time::Instant;
+
 use balsa_proto::etcd::etcdserverpb::kv_server::Kv;
 use balsa_proto::etcd::etcdserverpb::request_op::Request as OpRequest;
 use balsa_proto::etcd::etcdserverpb::{
@@ -88,7 +90,10 @@ impl KvService {
         // The index counts what lives now; whatever else has a range looks at the disk for each key.
         let counts_only = request.count_only && request.revision <= 0;
         let many_keys = !request.range_end.is_empty() && !counts_only;
-        let answer = self.read(many_keys, move |mvcc| read(mvcc, &request)).await?;
+        let began = Instant::now();
+        let answer = self.read(many_keys, move |mvcc| read(mvcc, &request)).await;
+        self.identity.consensus.metrics().range_seconds.observe(answer.is_ok(), began.elapsed());
+        let answer = answer?;
         self.gate.unchanged(&caller)?;
         Ok(answer)
     }

@@ -66,9 +66,12 @@ impl LeaseExpiry {
             return;
         }
         let revokes = expired.iter().map(|id| Op::LeaseRevoke(LeaseRevokeRequest { id: *id })).collect();
-        // What is not revoked now is handed out again later.
-        if let Err(error) = self.consensus.propose_in_term(term, revokes).await {
-            tracing::debug!(%error, count = expired.len(), "expired leases are not revoked yet");
+        match self.consensus.propose_in_term(term, revokes).await {
+            Ok(_) => self.consensus.metrics().leases_expired.add(expired.len() as u64),
+            // What is not revoked now is handed out again later.
+            Err(error) => {
+                tracing::debug!(%error, count = expired.len(), "expired leases are not revoked yet")
+            }
         }
     }
 }

@@ -1,8 +1,11 @@
-//! Listeners: one port for gRPC and plain HTTP, in the clear or over TLS as the URL's scheme says.
+//! Listeners: one port for gRPC and plain HTTP, over TCP or a socket in the file system, in the clear or with TLS, as the
+//! URL's scheme says.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use http::{Request, Response};
@@ -13,7 +16,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
@@ -21,8 +24,7 @@ use tower::{Service, ServiceExt};
 
 use super::authority::AuthorityFilter;
 use super::credentials::{self, CommonName};
-use crate::config::Serving;
-use crate::config::Url;
+use crate::config::{Address, Serving, Url};
 use crate::limits::{CONNECTION_WINDOW_BYTES, DRAIN_TIMEOUT, STREAM_WINDOW_BYTES, TLS_HANDSHAKE_TIMEOUT};
 
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +39,7 @@ const ACCEPT_BACKLOG: u32 = 128;
 
 /// A bound port that does not accept yet.
 pub struct Listener {
-    tcp: TcpListener,
+    socket: Socket,
     tls: Option<Arc<ServerConfig>>,
     http: Builder<TokioExecutor>,
 }
@@ -48,9 +50,9 @@ impl Listener {
         tls: Option<&Arc<ServerConfig>>,
         serving: &Serving,
     ) -> Result<Listener, BindError> {
-        let tcp = bind(url, serving.reuse_port).await;
-        let tcp = tcp.map_err(|source| BindError { url: url.to_string(), source })?;
-        Ok(Listener { tcp, tls: tls.filter(|_| url.tls).cloned(), http: builder(serving) })
+        let socket = Socket::bind(url, serving.reuse_port).await;
+        let socket = socket.map_err(|source| BindError { url: url.to_string(), source })?;
+        Ok(Listener { socket, tls: tls.filter(|_| url.tls).cloned(), http: builder(serving) })
     }
 
     /// Accepts until `shutdown`, then lets open requests finish for a moment.
@@ -62,9 +64,9 @@ impl Listener {
         let http = Arc::new(self.http);
         let (graceful, cut) = (GracefulShutdown::new(), CancellationToken::new());
         let acceptor = self.tls.map(TlsAcceptor::from);
-        while let Some(accepted) = shutdown.run_until_cancelled(self.tcp.accept()).await {
+        while let Some(accepted) = shutdown.run_until_cancelled(self.socket.accept()).await {
             let stream = match accepted {
-                Ok((stream, _)) => stream,
+                Ok(stream) => stream,
                 Err(error) => {
                     // Out of file descriptors, as a rule: closing connections will help.
                     tracing::warn!(%error, "a connection was not accepted");
@@ -90,7 +92,7 @@ impl Listener {
                 }
             });
         }
-        drop(self.tcp);
+        drop(self.socket);
         if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await.is_err() {
             tracing::debug!("open requests are cut off");
         }
@@ -104,13 +106,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 
 /// With the name in the client's certificate, if it showed one.
 async fn prepare(
-    stream: TcpStream,
+    stream: Box<dyn Duplex>,
     acceptor: Option<TlsAcceptor>,
 ) -> Option<(Box<dyn Duplex>, Option<CommonName>)> {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection keeps Nagle's delay");
-    }
-    let Some(acceptor) = acceptor else { return Some((Box::new(stream), None)) };
+    let Some(acceptor) = acceptor else { return Some((stream, None)) };
     match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => {
             let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
@@ -125,10 +124,66 @@ async fn prepare(
     }
 }
 
+/// What connections come from.
+enum Socket {
+    Tcp(TcpListener),
+    Unix { listener: UnixListener, _file: SocketFile },
+}
+
+/// Removed when nobody listens any more.
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Somebody may have removed it already.
+        drop(std::fs::remove_file(&self.0));
+    }
+}
+
+impl Socket {
+    async fn bind(url: &Url, reuse_port: bool) -> io::Result<Socket> {
+        match &url.address {
+            Address::Tcp { port, .. } => bind(url.host(), *port, reuse_port).await.map(Socket::Tcp),
+            Address::Socket(path) => {
+                remove_stale(path)?;
+                let listener = UnixListener::bind(path)?;
+                Ok(Socket::Unix { listener, _file: SocketFile(path.clone()) })
+            }
+        }
+    }
+
+    async fn accept(&self) -> io::Result<Box<dyn Duplex>> {
+        match self {
+            Socket::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "a connection keeps Nagle's delay");
+                }
+                Ok(Box::new(stream))
+            }
+            Socket::Unix { listener, .. } => Ok(Box::new(listener.accept().await?.0)),
+        }
+    }
+}
+
+/// What a process left that was killed. A file that is no socket stays, and cannot be bound; neither can a socket on which
+/// somebody listens.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.file_type().is_socket() => {
+            let is_live = std::os::unix::net::UnixStream::connect(path).is_ok();
+            if is_live { Ok(()) } else { std::fs::remove_file(path) }
+        }
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// The first address of the host that can be bound.
-async fn bind(url: &Url, reuse_port: bool) -> io::Result<TcpListener> {
+async fn bind(host: String, port: u16, reuse_port: bool) -> io::Result<TcpListener> {
     let mut refused = io::Error::other("the host has no address");
-    for address in tokio::net::lookup_host(url.bind_address()).await? {
+    for address in tokio::net::lookup_host((host, port)).await? {
         match listen(address, reuse_port) {
             Ok(listener) => return Ok(listener),
             Err(error) => refused = error,

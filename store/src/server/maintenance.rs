@@ -1,5 +1,7 @@
 //! `etcdserverpb.Maintenance`: status, alarms, hashes, snapshots, and handing over leadership.
 
+use std::time::Instant;
+
 use balsa_proto::etcd::etcdserverpb::alarm_request::AlarmAction;
 use balsa_proto::etcd::etcdserverpb::downgrade_request::DowngradeAction;
 use balsa_proto::etcd::etcdserverpb::maintenance_server::Maintenance;
@@ -88,14 +90,16 @@ impl Maintenance for MaintenanceService {
         &self,
         _: Request<DefragmentRequest>,
     ) -> Result<Response<DefragmentResponse>, Status> {
-        self.defragmenter.run(self.identity.mvcc.clone()).await?;
+        self.defragmenter.run(&self.identity).await?;
         Ok(Response::new(DefragmentResponse { header: Some(self.identity.header()) }))
     }
 
     async fn hash(&self, _: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
         let mvcc = self.identity.mvcc.clone();
+        let began = Instant::now();
         let hash = host::spawn_blocking(move || mvcc.hash_all()).await;
         let hash = hash.unwrap_or(Err(Error::Stopped))?;
+        self.identity.consensus.metrics().hash_seconds.observe(began.elapsed().as_secs_f64());
         Ok(Response::new(HashResponse { header: Some(self.identity.header()), hash }))
     }
 
@@ -104,8 +108,9 @@ impl Maintenance for MaintenanceService {
     }
 
     async fn snapshot(&self, _: Request<SnapshotRequest>) -> Result<Response<Self::SnapshotStream>, Status> {
-        let (mvcc, files) = (self.identity.mvcc.clone(), self.snapshots.clone());
-        Ok(Response::new(Box::pin(snapshot::stream(mvcc, files, self.shutdown.clone()))))
+        let snapshots =
+            snapshot::stream(self.identity.clone(), self.snapshots.clone(), self.shutdown.clone());
+        Ok(Response::new(Box::pin(snapshots)))
     }
 
     /// The storage has one version, which no older release reads: nothing can be downgraded to, and no job ever runs.

@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod authority;
 pub mod auto_compaction;
+pub mod client_version;
 pub mod cluster;
 pub mod connect;
 pub mod corruption;

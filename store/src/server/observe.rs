@@ -17,6 +17,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
+use super::client_version;
 use super::rpc_stats::{Bytes, Method, RpcStats};
 
 #[derive(Clone)]
@@ -56,6 +57,7 @@ where
             return Either::Left(self.inner.call(request));
         };
         method.started.fetch_add(1, Ordering::Relaxed);
+        self.stats.versions.count(method.kind, client_version::of(request.headers()));
         let (method, bytes) = (method.clone(), self.stats.bytes.clone());
         let count = Count { method: method.clone(), bytes: bytes.clone(), frames: Frames::default() };
         let request = request.map(|inner| Body::new(Incoming { inner, count }));

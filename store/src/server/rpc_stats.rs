@@ -1,20 +1,20 @@
 //! What the gRPC services do, counted by method: `grpc_server_*`, under the names that etcd's dashboards read.
 //!
-//! A request costs some atomic increments. How long calls take is kept only with `--metrics=extensive`; a slow one is
+//! A request costs some atomic increments, and a look at the version that its client names. How long calls take is kept only with `--metrics=extensive`; a slow one is
 //! logged always.
 
-use std::collections::HashMap;
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Registry, Unit};
+use parking_lot::RwLock;
 use tonic::Code;
 
 use crate::config::Serving;
+use crate::limits::MAX_CLIENT_VERSIONS;
+use crate::metrics::page::Label;
+use crate::metrics::{Counter, Histogram, Page};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -125,10 +125,43 @@ impl Method {
         }
     }
 
-    fn labels(&self) -> String {
-        let Method { service, name, kind, .. } = self;
-        let kind = kind.name();
-        format!(r#"grpc_method="{name}",grpc_service="{service}",grpc_type="{kind}""#)
+    fn labels(&self) -> [Label<'static>; 3] {
+        [("grpc_method", self.name), ("grpc_service", self.service), ("grpc_type", self.kind.name())]
+    }
+}
+
+/// Requests by the version that the client says it is written for. Clients choose it, so that there is a bound to how many
+/// are told apart.
+#[derive(Debug, Default)]
+pub struct ClientVersions {
+    unary: RwLock<BTreeMap<String, Counter>>,
+    stream: RwLock<BTreeMap<String, Counter>>,
+}
+
+const UNKNOWN_VERSION: &str = "unknown";
+
+impl ClientVersions {
+    pub fn count(&self, kind: Kind, version: Option<&str>) {
+        let counts = if kind == Kind::Unary { &self.unary } else { &self.stream };
+        let version = version.unwrap_or(UNKNOWN_VERSION);
+        if let Some(count) = counts.read().get(version) {
+            return count.inc();
+        }
+        let mut counts = counts.write();
+        let is_full = counts.len() >= MAX_CLIENT_VERSIONS;
+        let version = if is_full { UNKNOWN_VERSION } else { version };
+        counts.entry(version.to_owned()).or_default().inc();
+    }
+
+    fn render(&self, page: &mut Page) {
+        let name = "etcd_server_client_requests_total";
+        page.family(name, "counter", "Requests, by the version that their client names");
+        for (kind, counts) in [("stream", &self.stream), ("unary", &self.unary)] {
+            for (version, count) in counts.read().iter() {
+                let labels = [("client_api_version", version.as_str()), ("type", kind)];
+                page.sample(name, &labels, count.get() as f64);
+            }
+        }
     }
 }
 
@@ -144,6 +177,7 @@ pub struct Bytes {
 pub struct RpcStats {
     methods: Arc<HashMap<String, Arc<Method>>>,
     pub bytes: Arc<Bytes>,
+    pub versions: Arc<ClientVersions>,
     pub slow: Duration,
 }
 
@@ -156,15 +190,20 @@ impl RpcStats {
             let method = Method::new((service, name, kind), serving.extensive_metrics);
             (format!("/{service}/{name}"), Arc::new(method))
         });
-        RpcStats { methods: Arc::new(methods.collect()), bytes: Arc::default(), slow: serving.slow_request }
+        RpcStats {
+            methods: Arc::new(methods.collect()),
+            bytes: Arc::default(),
+            versions: Arc::default(),
+            slow: serving.slow_request,
+        }
     }
 
     pub fn method(&self, path: &str) -> Option<&Arc<Method>> {
         self.methods.get(path)
     }
 
-    /// In Prometheus' text format, sorted.
-    pub fn render(&self, out: &mut String) {
+    /// Sorted.
+    pub fn render(&self, page: &mut Page) {
         let mut methods: Vec<&Method> = self.methods.values().map(Arc::as_ref).collect();
         methods.sort_by_key(|method| (method.service, method.name));
         let counts: [(&str, &str, Count); 3] = [
@@ -173,76 +212,41 @@ impl RpcStats {
             ("grpc_server_msg_sent_total", "Messages sent", |method| &method.sent),
         ];
         for (name, help, count) in counts {
-            head(out, name, help);
+            page.family(name, "counter", help);
             for method in &methods {
-                let count = count(method).load(Ordering::Relaxed);
-                line(out, name, &method.labels(), count);
+                page.sample(name, &method.labels(), count(method).load(Ordering::Relaxed) as f64);
             }
         }
         let name = "grpc_server_handled_total";
-        head(out, name, "RPCs completed on the server, regardless of success or failure");
+        page.family(name, "counter", "RPCs completed on the server, regardless of success or failure");
         for method in &methods {
             for (code, count) in method.handled.iter().enumerate() {
                 let count = count.load(Ordering::Relaxed);
                 if count > 0 || code == 0 {
-                    line(
-                        out,
-                        name,
-                        &format!(r#"grpc_code="{}",{}"#, code_name(code), method.labels()),
-                        count,
-                    );
+                    let labels = [&[("grpc_code", code_name(code))], &method.labels()[..]].concat();
+                    page.sample(name, &labels, count as f64);
                 }
             }
         }
-        seconds(&methods, out);
-        let bytes = [
-            ("etcd_network_client_grpc_received_bytes_total", "Bytes of requests", &self.bytes.received),
-            ("etcd_network_client_grpc_sent_bytes_total", "Bytes of answers", &self.bytes.sent),
-        ];
-        for (name, help, count) in bytes {
-            head(out, name, help);
-            // Writing into a String does not fail.
-            let _ = writeln!(out, "{name} {}", count.load(Ordering::Relaxed));
-        }
+        seconds(&methods, page);
+        let Bytes { received, sent } = &*self.bytes;
+        let name = "etcd_network_client_grpc_received_bytes_total";
+        page.count(name, "Bytes of requests", received.load(Ordering::Relaxed));
+        let name = "etcd_network_client_grpc_sent_bytes_total";
+        page.count(name, "Bytes of answers", sent.load(Ordering::Relaxed));
+        self.versions.render(page);
     }
 }
 
-fn seconds(methods: &[&Method], out: &mut String) {
+fn seconds(methods: &[&Method], page: &mut Page) {
     let name = "grpc_server_handling_seconds";
-    let mut has_head = false;
-    for method in methods {
-        let Some(histogram) = &method.seconds else { continue };
-        let mut registry = Registry::default();
-        registry.register_with_unit("x", "", Unit::Seconds, histogram.clone());
-        let mut text = String::new();
-        encode(&mut text, &registry).expect("a String takes any text");
-        if !has_head {
-            has_head = true;
-            let help = "Response latency of RPCs that were handled by the server";
-            let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} histogram\n");
+    let timed = methods.iter().filter_map(|method| Some((method, method.seconds.as_ref()?)));
+    for (at, (method, histogram)) in timed.enumerate() {
+        if at == 0 {
+            page.family(name, "histogram", "Response latency of RPCs that were handled by the server");
         }
-        for sample in text.lines().filter(|line| !line.starts_with('#')) {
-            let sample = sample.trim_start_matches("x_seconds");
-            let labelled = match sample.split_once('{') {
-                Some((part, rest)) => format!("{name}{part}{{{},{rest}", method.labels()),
-                None => match sample.split_once(' ') {
-                    Some((part, value)) => format!("{name}{part}{{{}}} {value}", method.labels()),
-                    None => continue,
-                },
-            };
-            out.push_str(&labelled);
-            out.push('\n');
-        }
+        page.buckets(name, &method.labels(), histogram);
     }
-}
-
-fn head(out: &mut String, name: &str, help: &str) {
-    // Writing into a String does not fail.
-    let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} counter\n");
-}
-
-fn line(out: &mut String, name: &str, labels: &str, count: u64) {
-    let _ = writeln!(out, "{name}{{{labels}}} {count}");
 }
 
 /// As Go's library spells them.
@@ -280,13 +284,18 @@ mod tests {
         let put = stats.method("/etcdserverpb.KV/Put").expect("known");
         put.started.fetch_add(1, Ordering::Relaxed);
         put.finished(Code::Unavailable, Duration::from_millis(20), stats.slow);
-        let mut text = String::new();
-        stats.render(&mut text);
+        stats.versions.count(Kind::Unary, Some("3.4.0"));
+        stats.versions.count(Kind::BidiStream, None);
+        let mut page = Page::default();
+        stats.render(&mut page);
+        let text = page.into_text();
         for line in [
             r#"grpc_server_started_total{grpc_method="Put",grpc_service="etcdserverpb.KV",grpc_type="unary"} 1"#,
             r#"grpc_server_handled_total{grpc_code="Unavailable",grpc_method="Put",grpc_service="etcdserverpb.KV",grpc_type="unary"} 1"#,
             r#"grpc_server_handling_seconds_count{grpc_method="Put",grpc_service="etcdserverpb.KV",grpc_type="unary"} 1"#,
             r#"grpc_server_handling_seconds_bucket{grpc_method="Put",grpc_service="etcdserverpb.KV",grpc_type="unary",le="0.025"} 1"#,
+            r#"etcd_server_client_requests_total{client_api_version="3.4.0",type="unary"} 1"#,
+            r#"etcd_server_client_requests_total{client_api_version="unknown",type="stream"} 1"#,
         ] {
             assert!(text.lines().any(|have| have == line), "{line} is not in {text}");
         }

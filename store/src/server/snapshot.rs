@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom};
+use std::time::Instant;
 
 use balsa_proto::etcd::etcdserverpb::SnapshotResponse;
 use bytes::Bytes;
@@ -20,21 +21,20 @@ use crate::consensus::snapshot::SnapshotRoot;
 use crate::error::Error;
 use crate::host;
 use crate::limits::{SNAPSHOT_CHUNK_BYTES, SNAPSHOT_CHUNKS_IN_FLIGHT};
-use crate::mvcc::Mvcc;
 use crate::snapshot_file::{FileError, export};
-use crate::status::CLUSTER_VERSION;
+use crate::status::{CLUSTER_VERSION, Identity};
 
 type Chunks = mpsc::Sender<Result<SnapshotResponse, Status>>;
 
 /// The messages of one snapshot. Stops early at `shutdown`.
 pub fn stream(
-    mvcc: Mvcc,
+    identity: Identity,
     files: SnapshotRoot,
     shutdown: CancellationToken,
 ) -> impl Stream<Item = Result<SnapshotResponse, Status>> + Send + 'static {
     let (chunks, receiver) = mpsc::channel(SNAPSHOT_CHUNKS_IN_FLIGHT);
     host::spawn_blocking_future(async move {
-        match build_and_send(&mvcc, &files, &shutdown, &chunks).await {
+        match build_and_send(&identity, &files, &shutdown, &chunks).await {
             Ok(()) | Err(FileError::Unwanted) => {}
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "a snapshot file was not made");
@@ -47,7 +47,7 @@ pub fn stream(
 }
 
 async fn build_and_send(
-    mvcc: &Mvcc,
+    identity: &Identity,
     files: &SnapshotRoot,
     shutdown: &CancellationToken,
     chunks: &Chunks,
@@ -55,11 +55,14 @@ async fn build_and_send(
     let wanted = || !chunks.is_closed() && !shutdown.is_cancelled();
     let mut file = files.temporary_file().map_err(FileError::Write)?;
     let mut outcome: Result<u64, FileError> = Err(FileError::Unwanted);
-    mvcc.version().backend.view(&mut |view| {
+    let began = Instant::now();
+    identity.mvcc.version().backend.view(&mut |view| {
         outcome = export::export(view, BufWriter::with_capacity(SNAPSHOT_CHUNK_BYTES, &mut file), wanted);
     })?;
     let total_bytes = outcome?;
-    send(&mut file, total_bytes, shutdown, chunks).await
+    send(&mut file, total_bytes, shutdown, chunks).await?;
+    identity.consensus.metrics().snapshot_file_seconds.observe(began.elapsed().as_secs_f64());
+    Ok(())
 }
 
 async fn send(

@@ -4,19 +4,20 @@
 use std::io::{Seek, Write};
 
 use super::{BoltWriter, FileError, records};
+use crate::auth::record;
 use crate::backend::{Column, View};
 use crate::mvcc::{alarms, prefix_end};
 
 /// Bucket, and the prefix of its keys here. In the order of the buckets in a file, but for [`AUTH_RECORDS`].
 const BUCKETS: [(&str, &[u8]); 3] = [
     (records::ALARM, alarms::PREFIX),
-    (records::AUTH_ROLES, b"auth/role/"),
-    (records::AUTH_USERS, b"auth/user/"),
+    (records::AUTH_ROLES, record::ROLE_PREFIX),
+    (records::AUTH_USERS, record::USER_PREFIX),
 ];
 
 /// Key in the bucket `auth`, and the key here.
 const AUTH_RECORDS: [(&str, &[u8]); 2] =
-    [("authEnabled", b"auth/enabled"), ("authRevision", b"auth/revision")];
+    [("authEnabled", record::ENABLED), ("authRevision", record::REVISION)];
 
 /// The buckets that come first in a file.
 pub fn export<W: Write + Seek>(view: &dyn View, file: &mut BoltWriter<W>) -> Result<(), FileError> {

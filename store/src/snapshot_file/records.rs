@@ -110,7 +110,9 @@ pub fn lease_value(id: i64, terms: Terms) -> Vec<u8> {
 
 pub fn parse_lease(bytes: &[u8]) -> Option<(i64, Terms)> {
     let lease = LeaseRecord::decode(bytes).ok()?;
-    Some((lease.id, Terms { ttl_seconds: lease.ttl, remaining_seconds: lease.remaining_ttl }))
+    // Not what was left at a checkpoint: a leader here does not take that back when the lease is renewed, so that the next
+    // one would end it early.
+    Some((lease.id, Terms { ttl_seconds: lease.ttl, remaining_seconds: 0 }))
 }
 
 /// A value of the bucket `members_removed`.

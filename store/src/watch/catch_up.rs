@@ -31,8 +31,8 @@ pub struct Caught {
 
 #[derive(Debug)]
 pub enum Outcome {
-    /// All events from where it was up to and including `revision`.
-    Events { revision: i64, events: Vec<Arc<Event>> },
+    /// All events from where it was up to and including `revision`, read from a state at `newest`.
+    Events { revision: i64, newest: i64, events: Vec<Arc<Event>> },
     /// What it needs is gone.
     Compacted { compact_revision: i64 },
 }
@@ -87,7 +87,7 @@ fn read_events(view: &dyn View, newest: i64, followers: &[&Follower]) -> Result<
     }
     let caught = followers.iter().zip(events).map(|(follower, events)| Caught {
         watcher: follower.watcher.clone(),
-        outcome: Outcome::Events { revision: reached.max(follower.next_revision - 1), events },
+        outcome: Outcome::Events { revision: reached.max(follower.next_revision - 1), newest, events },
     });
     Ok(caught.collect())
 }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use super::counts::{Totals, WatchCounts};
 use super::event::Event;
 use super::inbox::Inbox;
 use super::routes::Routes;
@@ -30,6 +31,7 @@ struct Shared {
     mvcc: Mvcc,
     state: Mutex<State>,
     next_token: AtomicU64,
+    counts: WatchCounts,
 }
 
 #[derive(Debug)]
@@ -69,7 +71,8 @@ impl WatchHub {
             starts: BTreeMap::new(),
             history: History::default(),
         };
-        Self { shared: Arc::new(Shared { mvcc, state: Mutex::new(state), next_token: AtomicU64::new(0) }) }
+        let (state, next_token, counts) = (Mutex::new(state), AtomicU64::new(0), WatchCounts::default());
+        Self { shared: Arc::new(Shared { mvcc, state, next_token, counts }) }
     }
 
     /// A state machine for one client stream.
@@ -79,6 +82,14 @@ impl WatchHub {
 
     pub fn mvcc(&self) -> &Mvcc {
         &self.shared.mvcc
+    }
+
+    pub(crate) fn counts(&self) -> &WatchCounts {
+        &self.shared.counts
+    }
+
+    pub fn totals(&self) -> Totals {
+        self.shared.counts.totals()
     }
 
     /// Everything up to here has been handed to the streams.
@@ -124,7 +135,8 @@ impl WatchHub {
         }
         for past in state.history.from(next_revision) {
             let events: Vec<_> = past.events.iter().filter(|event| watcher.wants(event)).cloned().collect();
-            if !events.is_empty() && !watcher.inbox.offer(watcher.token, past.revision, events) {
+            // The answer says how far the store is: it is history that is told, at a later time.
+            if !events.is_empty() && !watcher.inbox.offer(watcher.token, state.revision, events) {
                 watcher.inbox.fell_behind(watcher.token, past.revision);
                 return Joined::Synced;
             }

@@ -12,7 +12,7 @@ use crate::mvcc::limits::{STREAM_INBOX_BYTES, STREAM_INBOX_EVENTS};
 
 #[derive(Debug)]
 pub enum Item {
-    /// All that one revision has for one watcher.
+    /// All that one revision has for one watcher; `revision` is how far the store was when it was put here.
     Events { token: Token, revision: i64, events: Vec<Arc<Event>> },
     /// The watcher lost its place in the hub and must catch up from here.
     Behind { token: Token, next_revision: i64 },
@@ -73,6 +73,11 @@ impl Inbox {
         drop(state);
         self.filled.notify_one();
         true
+    }
+
+    /// Of all items that wait.
+    pub fn event_count(&self) -> usize {
+        self.state.lock().events
     }
 
     pub fn drain(&self) -> VecDeque<Item> {

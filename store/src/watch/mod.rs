@@ -15,6 +15,7 @@
 //! Source: etcd v3.6 `server/storage/mvcc/watchable_store.go`, `server/etcdserver/api/v3rpc/watch.go`.
 
 pub mod catch_up;
+pub mod counts;
 pub mod event;
 pub mod fragment;
 pub mod hub;

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use balsa_proto::etcd::etcdserverpb::watch_create_request::FilterType;
@@ -16,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::catch_up::{self, Caught, Follower, Outcome};
+use super::counts::Listed;
 use super::event::Event;
 use super::fragment;
 use super::hub::{Joined, WatchHub};
@@ -53,6 +55,7 @@ pub struct WatchStream {
     hub: WatchHub,
     options: StreamOptions,
     inbox: Arc<Inbox>,
+    counts: Listed,
     watchers: BTreeMap<Token, Entry>,
     ids: BTreeMap<i64, Token>,
     next_id: i64,
@@ -90,10 +93,12 @@ impl WatchStream {
         let jitter = options.progress_interval.as_millis() as u64 * PROGRESS_NOTIFY_JITTER_PERCENT / 100;
         let tick_interval =
             options.progress_interval + Duration::from_millis(host::chance().random_range(0..=jitter));
+        let inbox = Arc::new(Inbox::default());
         Self {
+            counts: hub.counts().list(&inbox),
             hub,
             options,
-            inbox: Arc::new(Inbox::default()),
+            inbox,
             watchers: BTreeMap::new(),
             ids: BTreeMap::new(),
             next_id: 0,
@@ -180,6 +185,7 @@ impl WatchStream {
         };
         self.ids.insert(id, token);
         self.watchers.insert(token, entry);
+        self.counts.watchers.fetch_add(1, Ordering::Relaxed);
         self.join(token, if request.start_revision == 0 { revision + 1 } else { request.start_revision });
     }
 
@@ -239,10 +245,21 @@ impl WatchStream {
     fn join(&mut self, token: Token, next_revision: i64) {
         let Some(entry) = self.watchers.get_mut(&token) else { return };
         match self.hub.join(&entry.watcher, next_revision) {
-            Joined::Synced => entry.behind = None,
-            Joined::Behind => entry.behind = Some(next_revision),
+            Joined::Synced => self.stands(token, None),
+            Joined::Behind => self.stands(token, Some(next_revision)),
             Joined::Compacted { compact_revision } => self.end_compacted(token, compact_revision),
         }
+    }
+
+    /// Notes where the watcher catches up from, or that it need not.
+    fn stands(&mut self, token: Token, behind: Option<i64>) {
+        let Some(entry) = self.watchers.get_mut(&token) else { return };
+        match (entry.behind, behind) {
+            (None, Some(_)) => self.counts.behind.fetch_add(1, Ordering::Relaxed),
+            (Some(_), None) => self.counts.behind.fetch_sub(1, Ordering::Relaxed),
+            (None, None) | (Some(_), Some(_)) => 0,
+        };
+        entry.behind = behind;
     }
 
     fn end_compacted(&mut self, token: Token, compact_revision: i64) {
@@ -253,7 +270,9 @@ impl WatchStream {
     }
 
     fn forget(&mut self, token: Token) -> Option<Entry> {
+        self.stands(token, None);
         let entry = self.watchers.remove(&token)?;
+        self.counts.watchers.fetch_sub(1, Ordering::Relaxed);
         self.ids.remove(&entry.id);
         self.hub.leave(&entry.watcher.range, token);
         Some(entry)
@@ -267,9 +286,7 @@ impl WatchStream {
                 Item::Events { token, revision, events } => self.gather(&mut open, token, revision, events),
                 Item::Behind { token, next_revision } => {
                     open.remove(&token);
-                    if let Some(entry) = self.watchers.get_mut(&token) {
-                        entry.behind = Some(next_revision);
-                    }
+                    self.stands(token, Some(next_revision));
                 }
                 Item::Progress { token, revision } => {
                     open.clear();
@@ -314,6 +331,7 @@ impl WatchStream {
     fn render(&mut self, token: Token, revision: i64, events: &[Arc<Event>]) {
         let Some(entry) = self.watchers.get_mut(&token) else { return };
         entry.quiet = false;
+        self.counts.sent_events.fetch_add(events.len() as u64, Ordering::Relaxed);
         let mvcc = self.hub.mvcc();
         let events = events.iter().map(|event| event.wire(mvcc, entry.prev_kv)).collect();
         let whole = WatchResponse { events, ..response(revision, entry.id) };
@@ -352,9 +370,10 @@ impl WatchStream {
             let token = watcher.token;
             match outcome {
                 Outcome::Compacted { compact_revision } => self.end_compacted(token, compact_revision),
-                Outcome::Events { revision, events } => {
+                Outcome::Events { revision, newest, events } => {
                     if !events.is_empty() {
-                        self.ready.push_back(Ready::Events { token, revision, events, bytes: 0 });
+                        // Stock says how far the store is, and not how far the events go.
+                        self.ready.push_back(Ready::Events { token, revision: newest, events, bytes: 0 });
                     }
                     self.join(token, revision + 1);
                 }

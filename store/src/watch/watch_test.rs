@@ -287,6 +287,23 @@ async fn a_stalled_stream_is_told_when_history_is_gone() {
     assert!(last < compacted);
 }
 
+/// What is read from the disk is answered with the revision of the store, as stock does.
+#[tokio::test(start_paused = true)]
+async fn history_comes_with_the_revision_of_the_store() {
+    let mut store = Store::new();
+    store.put("a", "1");
+    for at in 0..HUB_HISTORY_REVISIONS + 10 {
+        store.put("b", &at.to_string());
+    }
+    let now = store.hub.revision();
+    let mut stream = store.stream();
+    create(&mut stream, pb::WatchCreateRequest { key: "a".into(), start_revision: 2, ..Default::default() });
+    assert_eq!(next(&mut stream).await, format!("0 created @{now}"));
+    assert_eq!(next(&mut stream).await, format!("0 2:+a @{now}"));
+    store.put("a", "2");
+    assert_eq!(next(&mut stream).await, format!("0 {}:+a @{}", now + 1, now + 1));
+}
+
 /// Row 8: a delete at exactly the compact revision is still seen by a watch from there (etcd #18089, #19179).
 #[tokio::test(start_paused = true)]
 async fn a_delete_at_the_compact_revision_is_seen() {

@@ -52,7 +52,7 @@ pub fn free_port() -> u16 {
 }
 
 pub fn local_url() -> Url {
-    Url { tls: false, host: "127.0.0.1".into(), port: free_port() }
+    Url::tcp("127.0.0.1", free_port())
 }
 
 /// Waits for `condition`, or fails with what was waited for.
@@ -135,7 +135,7 @@ impl Cluster {
         // Where a member listens, if that is not where the others look for it.
         let inner: BTreeMap<String, Vec<Url>> =
             names.iter().filter(|_| linked).map(|name| (name.clone(), vec![local_url()])).collect();
-        let address = |url: &Url| std::net::SocketAddr::from(([127, 0, 0, 1], url.port));
+        let address = |url: &Url| url.authority().parse().unwrap();
         let link =
             |(name, behind): (&String, &Vec<Url>)| Link::start(address(&peers[name][0]), address(&behind[0]));
         let links = inner.iter().map(link).collect();
@@ -322,9 +322,17 @@ impl Cluster {
         self.ask(url, &format!("GET {path}")).await.1
     }
 
+    /// How many snapshots the member has got from leaders.
+    pub async fn snapshots_received(&self, member: usize) -> u64 {
+        let metrics = self.page(member, "/metrics").await;
+        let name = "etcd_network_snapshot_receive_success{";
+        let samples = metrics.lines().filter_map(|line| line.strip_prefix(name)?.split_once("} "));
+        samples.map(|(_, value)| value.parse::<u64>().unwrap()).sum()
+    }
+
     /// Head and body of the answer to a request, `METHOD /path`.
     pub async fn ask(&self, url: &Url, request: &str) -> (String, String) {
-        let mut stream = tokio::net::TcpStream::connect(url.bind_address()).await.unwrap();
+        let mut stream = tokio::net::TcpStream::connect(url.authority()).await.unwrap();
         let request = format!("{request} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut response = String::new();

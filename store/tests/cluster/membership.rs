@@ -85,7 +85,7 @@ fn a_lone_member_grows_to_three_and_shrinks_again() {
 }
 
 #[test]
-fn changes_are_judged_as_etcd_does() {
+fn bug_21736_changes_are_judged_as_etcd_does() {
     let cluster = Cluster::start(3, |_| {});
     let follower = (cluster.leader() + 1) % 3;
     cluster.block_on(async |cluster| {
@@ -161,7 +161,7 @@ fn one_that_never_starts_costs_no_majority() {
 }
 
 #[test]
-fn a_learner_serves_little_and_is_promoted_for_good() {
+fn bug_19557_a_learner_serves_little_and_is_promoted_for_good() {
     let mut cluster = Cluster::start(1, |_| {});
     let url = local_url();
     let id = cluster.block_on(async |cluster| {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use balsa_proto::etcd::etcdserverpb::StatusRequest;
+
 use crate::harness::{Cluster, eventually, local_url};
 
 const NOT_FOUND: &str = "404 page not found\n";
@@ -84,6 +86,7 @@ const METRICS: &[&str] = &[
     "etcd_mvcc_put_total 2",
     "etcd_mvcc_delete_total 0",
     "etcd_mvcc_range_total 1",
+    "etcd_server_range_duration_seconds_count{success=\"true\"} 1",
     "grpc_server_started_total{grpc_method=\"Put\",grpc_service=\"etcdserverpb.KV\",grpc_type=\"unary\"} 2",
     "grpc_server_handled_total{grpc_code=\"OK\",grpc_method=\"Put\",grpc_service=\"etcdserverpb.KV\",grpc_type=\"unary\"} 2",
     "grpc_server_msg_sent_total{grpc_method=\"Range\",grpc_service=\"etcdserverpb.KV\",grpc_type=\"unary\"} 1",
@@ -107,5 +110,86 @@ fn metrics_have_the_names_of_stock_etcd() {
             assert!(text.lines().any(|line| line == *want), "{want} is not in\n{text}");
         }
         assert!(!text.contains("# EOF"), "that is of another format");
+    });
+}
+
+type Judge = fn(f64) -> bool;
+
+/// Names and labels as stock 3.4 and 3.6 have them; the second column is what must be so of each other member.
+const OF_PEERS: &[(&str, &str, Judge)] = &[
+    ("etcd_network_active_peers", "{Local=\"OWN\",Remote=\"OTHER\"}", |value| value == 1.0),
+    ("etcd_network_known_peers", "{Local=\"OWN\",Remote=\"OTHER\"}", |value| value == 1.0),
+    ("etcd_network_disconnected_peers_total", "{Local=\"OWN\",Remote=\"OTHER\"}", |value| value == 0.0),
+    ("etcd_network_peer_sent_bytes_total", "{To=\"OTHER\"}", |value| value > 10_000.0),
+    ("etcd_network_peer_received_bytes_total", "{From=\"OTHER\"}", |value| value > 10.0),
+    ("etcd_network_peer_received_failures_total", "{From=\"OTHER\"}", |value| value >= 0.0),
+    ("etcd_network_peer_sent_failures_total", "{To=\"OTHER\"}", |value| value >= 0.0),
+    ("etcd_network_peer_round_trip_time_seconds_bucket", "{To=\"OTHER\",le=\"0.0001\"}", |value| {
+        value >= 0.0
+    }),
+    ("etcd_network_peer_round_trip_time_seconds_bucket", "{To=\"OTHER\",le=\"3.2768\"}", |value| value > 0.0),
+    ("etcd_network_peer_round_trip_time_seconds_count", "{To=\"OTHER\"}", |value| value > 0.0),
+    ("etcd_network_snapshot_send_inflights_total", "{To=\"OTHER\"}", |value| value == 0.0),
+    ("etcd_network_snapshot_send_success", "{To=\"OTHER\"}", |value| value == 0.0),
+    ("etcd_network_snapshot_send_failures", "{To=\"OTHER\"}", |value| value == 0.0),
+    ("etcd_network_snapshot_send_total_duration_seconds_bucket", "{To=\"OTHER\",le=\"51.2\"}", |value| {
+        value == 0.0
+    }),
+    ("etcd_network_snapshot_receive_inflights_total", "{From=\"OTHER\"}", |value| value == 0.0),
+    ("etcd_network_snapshot_receive_success", "{From=\"OTHER\"}", |value| value == 0.0),
+    ("etcd_network_snapshot_receive_failures", "{From=\"OTHER\"}", |value| value == 0.0),
+];
+
+/// Rows of [`OF_PEERS`] that do not hold on the member.
+async fn untrue(cluster: &Cluster, member: usize, ids: &[String]) -> Vec<String> {
+    let text = cluster.page(member, "/metrics").await;
+    let mut untrue = Vec::new();
+    for other in ids.iter().filter(|id| **id != ids[member]) {
+        for (name, labels, is_so) in OF_PEERS {
+            let sample = format!("{name}{labels}").replace("OWN", &ids[member]).replace("OTHER", other);
+            let value = |line: &str| line.strip_prefix(&sample)?.trim().parse().ok();
+            if !text.lines().find_map(value).is_some_and(is_so) {
+                untrue.push(sample);
+            }
+        }
+    }
+    untrue
+}
+
+#[test]
+fn what_goes_between_members_is_counted() {
+    let mut cluster = Cluster::start(3, |_| {});
+    let leader = cluster.leader();
+    let gone = (leader + 1) % 3;
+    let ids = cluster.block_on(async |cluster| {
+        let mut ids = Vec::new();
+        for member in 0..3 {
+            let status = cluster.maintenance(member).status(StatusRequest {}).await.unwrap().into_inner();
+            ids.push(format!("{:x}", status.header.unwrap().member_id));
+        }
+        cluster.put(leader, "a", &"x".repeat(20_000)).await.unwrap();
+        eventually("all of it is true of the leader", Duration::from_secs(20), async || {
+            untrue(cluster, leader, &ids).await.is_empty()
+        })
+        .await;
+        // Followers have little to say to one another.
+        let own = format!("etcd_network_active_peers{{Local=\"{}\",Remote=\"", ids[gone]);
+        eventually("a follower finds both others", Duration::from_secs(20), async || {
+            let text = cluster.page(gone, "/metrics").await;
+            text.lines().filter(|line| line.starts_with(&own) && line.ends_with(" 1")).count() == 2
+        })
+        .await;
+        ids
+    });
+    cluster.kill(gone);
+    cluster.block_on(async |cluster| {
+        let pair = format!("{{Local=\"{}\",Remote=\"{}\"}}", ids[leader], ids[gone]);
+        eventually("the leader misses it", Duration::from_secs(20), async || {
+            let text = cluster.page(leader, "/metrics").await;
+            let has = |line: String| text.lines().any(|have| have == line);
+            has(format!("etcd_network_active_peers{pair} 0"))
+                && has(format!("etcd_network_disconnected_peers_total{pair} 1"))
+        })
+        .await;
     });
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use balsa_proto::etcd::etcdserverpb::MemberAddRequest;
 use balsa_store::Config;
 use balsa_store::config::{PemFiles, Url};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
@@ -11,7 +12,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use crate::harness::{Cluster, eventually};
+use crate::harness::{Cluster, eventually, local_url};
 
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -96,6 +97,34 @@ fn members_talk_over_tls_and_a_stranger_is_left_out() {
 }
 
 #[test]
+fn a_member_joins_over_tls_if_its_certificate_is_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ours, foreign) = (Authority::new(dir.path(), "ours"), Authority::new(dir.path(), "foreign"));
+    let pair = ours.issue("peer");
+    assert!(pair.require_client_cert);
+    let mut cluster = Cluster::start(1, |config| peers_over_tls(config, pair.clone()));
+    let url = Url { tls: true, ..local_url() };
+    cluster.block_on(async |cluster| {
+        cluster.put(0, "a", "1").await.unwrap();
+        let request = MemberAddRequest { peer_ur_ls: vec![url.to_string()], is_learner: false };
+        cluster.members(0).member_add(request).await.unwrap();
+    });
+    let stranger = cluster.join("stranger", &url, |config| config.peer_tls = foreign.issue("peer"));
+    let refused = cluster.ended(stranger).unwrap_err();
+    assert!(refused.contains("could not retrieve cluster information"), "{refused}");
+    let other = ours.issue("other-peer");
+    let joined = cluster.join("m1", &url, |config| config.peer_tls = other.clone());
+    cluster.ready(joined).unwrap();
+    cluster.block_on(async |cluster| {
+        assert_eq!(cluster.get(joined, "a", false).await.unwrap().as_deref(), Some("1"));
+        cluster.put(joined, "b", "1").await.unwrap();
+    });
+    cluster.kill(joined);
+    cluster.restart(joined);
+    cluster.block_on(async |cluster| cluster.put(joined, "c", "1").await.map(drop).unwrap());
+}
+
+#[test]
 fn certificates_of_their_own_making_suffice_when_asked_for() {
     let own = PemFiles { self_signed_years: Some(1), ..PemFiles::default() };
     let cluster = Cluster::start(3, |config| peers_over_tls(config, own.clone()));
@@ -119,7 +148,7 @@ async fn shown(url: &Url, files: &PemFiles) -> CertificateDer<'static> {
         .with_root_certificates(roots)
         .with_client_auth_cert(chain, key)
         .unwrap();
-    let stream = tokio::net::TcpStream::connect(url.bind_address()).await.unwrap();
+    let stream = tokio::net::TcpStream::connect(url.authority()).await.unwrap();
     let name = ServerName::try_from("127.0.0.1").unwrap();
     let stream = TlsConnector::from(std::sync::Arc::new(config)).connect(name, stream).await.unwrap();
     stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()

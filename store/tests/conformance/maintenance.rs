@@ -24,7 +24,12 @@ pub async fn play(channel: &Channel, words: &[&str], show: Show) -> String {
     match words[0] {
         "alarm" => said(client.alarm(alarm_request(&words[1..])).await, alarms),
         "status" => {
-            said(client.status(pb::StatusRequest {}).await, |status| format!("{:?}\n", status.errors))
+            said(client.status(pb::StatusRequest {}).await, |status| {
+                // Stock gives them in no order.
+                let mut errors = status.errors.clone();
+                errors.sort();
+                format!("{errors:?}\n")
+            })
         }
         "hashkv" => {
             let request = pb::HashKvRequest { revision: show.wire(number(words, "rev")) };

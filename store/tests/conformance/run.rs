@@ -29,10 +29,10 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Response, Status, Streaming};
 
 use crate::script_syntax::{Request, Show, key, number, parse, positional};
-use crate::{maintenance, range_stream};
+use crate::{health, maintenance, range_stream};
 
 /// How long a response may take before the script fails: far beyond what a busy machine needs.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 /// How long nothing must come for a stream to count as silent.
 const SILENCE: Duration = Duration::from_millis(400);
 
@@ -131,6 +131,7 @@ impl Player {
             word if maintenance::WORDS.contains(&word) => {
                 maintenance::play(&self.channel, &words, self.show).await
             }
+            word if health::WORDS.contains(&word) => health::play(&self.channel, &words).await,
             word if range_stream::WORDS.contains(&word) => {
                 range_stream::play(&self.channel, command, self.show).await
             }

@@ -1,9 +1,15 @@
 //! A follower that is cut off until the log is purged, and comes back by snapshot, with its clients still there.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use balsa_proto::etcd::etcdserverpb::request_op::Request;
+use balsa_proto::etcd::etcdserverpb::{
+    CompactionRequest, DefragmentRequest, HashKvRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
+};
+
 use crate::harness::{Cluster, eventually};
-use crate::watcher::Watcher;
+use crate::watcher::{Watcher, event_revisions};
 
 const BOUND: Duration = Duration::from_secs(30);
 
@@ -21,13 +27,8 @@ async fn write_many(cluster: &Cluster, member: usize) -> i64 {
 }
 
 async fn wait_for_snapshots(cluster: &Cluster, member: usize, count: u64) {
-    eventually("a snapshot is installed", BOUND, async || {
-        let metrics = cluster.page(member, "/metrics").await;
-        let name = "etcd_network_snapshot_receive_success ";
-        let found = metrics.lines().find_map(|line| line.strip_prefix(name)?.parse::<u64>().ok());
-        found.is_some_and(|found| found >= count)
-    })
-    .await;
+    eventually("a snapshot is installed", BOUND, async || cluster.snapshots_received(member).await >= count)
+        .await;
 }
 
 /// 15271: after a follower installed a snapshot, a watch on it went back in time. 20221: one that waits for a future
@@ -88,10 +89,6 @@ fn bug_18055_one_snapshot_after_the_other() {
 /// differently far. Everything that is stored must be the same on all of them.
 #[test]
 fn bug_18667_apply_does_not_look_at_local_progress() {
-    use balsa_proto::etcd::etcdserverpb::request_op::Request;
-    use balsa_proto::etcd::etcdserverpb::{
-        CompactionRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
-    };
     let mut cluster = cluster();
     let leader = cluster.leader();
     let behind = (leader + 1) % 3;
@@ -117,5 +114,89 @@ fn bug_18667_apply_does_not_look_at_local_progress() {
             assert_eq!(cluster.get(member, "half", true).await.unwrap(), None, "all or nothing");
         }
         assert_eq!(cluster.put(behind, "end", "y").await.unwrap(), last + 1);
+    });
+}
+
+/// 15271 once more, for a client that does not read: what it is owed when the state is replaced under it comes in order, or
+/// it is told that it is gone.
+#[test]
+fn bug_15271_a_watch_that_had_fallen_behind() {
+    let cluster = cluster();
+    let leader = cluster.leader();
+    let behind = (leader + 1) % 3;
+    cluster.block_on(async |cluster| {
+        let mut slow = Watcher::open(cluster, behind).await;
+        slow.create(2).await;
+        // Nobody reads; more than the connection and every queue between can hold.
+        let big = "x".repeat(200_000);
+        let mut seen = 1;
+        for i in 0..300 {
+            seen = cluster.put(leader, &format!("big{}", i % 5), &big).await.unwrap();
+        }
+        eventually("the follower has all of it", BOUND, async || {
+            cluster.get(behind, "big4", true).await.is_ok_and(|value| value.is_some())
+        })
+        .await;
+        cluster.link(behind).cut();
+        let last = write_many(cluster, leader).await;
+        let compaction = CompactionRequest { revision: seen + 100, physical: true };
+        cluster.kv(leader).compact(compaction).await.unwrap();
+        cluster.link(behind).heal();
+        wait_for_snapshots(cluster, behind, 1).await;
+        let mut expected = 2;
+        loop {
+            let response = slow.next().await;
+            if response.canceled {
+                assert_eq!(response.compact_revision, seen + 100);
+                assert!(expected < seen + 100, "canceled although it had everything");
+                return;
+            }
+            for at in event_revisions(&response) {
+                assert_eq!(at, expected, "once each, in order");
+                expected += 1;
+            }
+            if expected > last {
+                return;
+            }
+        }
+    });
+}
+
+/// 20650: a snapshot that was installed during a defragmentation, or a compaction, damaged the database.
+#[test]
+fn bug_20650_a_snapshot_comes_while_the_member_defragments() {
+    let cluster = cluster();
+    let leader = cluster.leader();
+    let behind = (leader + 1) % 3;
+    cluster.block_on(async |cluster| {
+        for round in 1..=2 {
+            cluster.link(behind).cut();
+            let last = write_many(cluster, leader).await;
+            let compaction = CompactionRequest { revision: last - 10, physical: false };
+            cluster.kv(leader).compact(compaction).await.unwrap();
+            let installed = AtomicBool::new(false);
+            let defragment = async {
+                while !installed.load(Ordering::Relaxed) {
+                    cluster.maintenance(behind).defragment(DefragmentRequest {}).await.unwrap();
+                }
+            };
+            let install = async {
+                cluster.link(behind).heal();
+                wait_for_snapshots(cluster, behind, round).await;
+                installed.store(true, Ordering::Relaxed);
+            };
+            tokio::join!(defragment, install);
+            eventually("the follower has what was written", BOUND, async || {
+                cluster.get(behind, "k19", true).await.is_ok_and(|value| value.as_deref() == Some("299"))
+            })
+            .await;
+            let mut hashes = Vec::new();
+            for member in [leader, behind] {
+                let request = HashKvRequest { revision: last };
+                let answer = cluster.maintenance(member).hash_kv(request).await.unwrap().into_inner();
+                hashes.push((answer.hash, answer.compact_revision));
+            }
+            assert_eq!(hashes[0], hashes[1], "round {round}");
+        }
     });
 }

@@ -1,9 +1,13 @@
 //! Watches: order, progress, slow clients, compaction.
 
+use std::time::Duration;
+
 use balsa_proto::etcd::etcdserverpb::{CompactionRequest, DeleteRangeRequest, PutRequest};
 
-use crate::harness::Cluster;
+use crate::harness::{Cluster, eventually};
 use crate::watcher::{Watcher, event_revisions};
+
+const BOUND: Duration = Duration::from_secs(20);
 
 /// 15220: a progress notification at R came before an event at or below R.
 #[test]
@@ -178,5 +182,42 @@ fn bug_15402_big_reads_do_not_starve_a_watch() {
             assert_eq!(watcher.revisions_until(revision).await, [revision]);
         };
         tokio::join!(reads, events);
+    });
+}
+
+/// 18785: watchers that were cancelled, or whose client was gone, were kept for ever.
+#[test]
+fn bug_18785_a_watcher_that_is_over_is_gone() {
+    let cluster = Cluster::start(1, |_| {});
+    cluster.block_on(async |cluster| {
+        let count = async |name: &str| {
+            let name = format!("etcd_debugging_mvcc_{name} ");
+            let metrics = cluster.page(0, "/metrics").await;
+            metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse::<u64>().ok()).unwrap()
+        };
+        let wait_for = async |streams: u64, watchers: u64| {
+            eventually("the counts of watches", BOUND, async || {
+                count("watch_stream_total").await == streams && count("watcher_total").await == watchers
+            })
+            .await;
+        };
+        let last = cluster.put(0, "a", "1").await.unwrap();
+        let mut kept = Watcher::open(cluster, 0).await;
+        let mut dropped = Watcher::open(cluster, 0).await;
+        for start in [0, last + 100, last] {
+            kept.create(start).await;
+            dropped.create(0).await;
+        }
+        wait_for(2, 6).await;
+        assert_eq!(kept.revisions_until(last).await, [last]);
+        for id in 0..3 {
+            kept.cancel(id);
+            assert!(kept.next().await.canceled);
+        }
+        wait_for(2, 3).await;
+        drop(dropped);
+        wait_for(1, 0).await;
+        assert_eq!(count("slow_watcher_total").await, 0);
+        assert_eq!(count("pending_events_total").await, 0);
     });
 }

@@ -33,7 +33,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::RwLock;
-use prometheus_client::metrics::histogram::Histogram;
 
 pub use self::disk::{Disk, HostDisk, LogFile};
 pub use self::index::{Index, Place};
@@ -41,6 +40,7 @@ pub use self::open::{OpenError, Opened, open};
 use self::record::{Effect, Head, Meta, Records};
 use self::segment::{Segment, Spares};
 use crate::failpoint::{self, Point};
+use crate::metrics::LogMetrics;
 
 /// The write side. Owned by one thread.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ pub struct Wal {
     meta: Meta,
     index: Arc<RwLock<Index>>,
     spares: Spares,
-    fsync_seconds: Histogram,
+    metrics: LogMetrics,
     /// After a failed write nobody knows what is on disk: nothing more is written.
     broken: bool,
     /// Held as long as the log is open.
@@ -88,7 +88,8 @@ impl Wal {
         failpoint::pass(Point::LogBeforeSync);
         let started = Instant::now();
         let at = self.segment.append(&frame)?;
-        self.fsync_seconds.observe(started.elapsed().as_secs_f64());
+        self.metrics.fsync_seconds.observe(started.elapsed().as_secs_f64());
+        self.metrics.written_bytes.add(frame.len() as u64);
         failpoint::pass(Point::LogAfterSync);
         self.next_frame += 1;
         let purges = effects.iter().any(|effect| matches!(effect, Effect::Purge(_)));

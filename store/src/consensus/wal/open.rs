@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
-use prometheus_client::metrics::histogram::Histogram;
 
 use super::disk::{Disk, LogFile};
 use super::frame::{self, Found};
 use super::record::{self, Effect, Head, Meta, RecordError};
 use super::segment::{self, Segment, Spare, Spares};
 use super::{Index, Wal};
+use crate::metrics::LogMetrics;
 
 const FIRST_SEGMENT: u64 = 1;
 const LOCK_FILE: &str = "LOCK";
@@ -53,7 +53,7 @@ pub fn open(
     disk: Arc<dyn Disk>,
     dir: &Path,
     identity: (u64, u64),
-    fsync_seconds: Histogram,
+    metrics: LogMetrics,
 ) -> Result<Opened, OpenError> {
     let failed = |source: io::Error| OpenError::Io { path: dir.to_owned(), source };
     disk.make_dir(dir).map_err(failed)?;
@@ -78,7 +78,7 @@ pub fn open(
         meta: meta.clone(),
         index: index.clone(),
         spares,
-        fsync_seconds,
+        metrics,
         broken: false,
         _lock: lock,
     };

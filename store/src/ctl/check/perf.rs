@@ -9,6 +9,7 @@ use crate::ctl::failure::Failure;
 use crate::ctl::flags::Flags;
 use crate::ctl::load::{self, Plan};
 use crate::ctl::progress::Progress;
+use crate::ctl::report::Stats;
 use crate::ctl::{connect, say};
 
 const DURATION: Duration = Duration::from_secs(60);
@@ -54,34 +55,66 @@ pub async fn run(flags: &Flags, args: Args) -> Result<(), Failure> {
     .await;
     clean(flags, &args.prefix, args.after).await?;
 
-    let stats = report.stats();
     let mut failed = tell_errors(&report);
-    let mut judge = |passed: bool, good: String, bad: String| {
+    for (passed, text) in judge(&report.stats(), rate) {
         failed |= !passed;
-        println!("{}", if passed { good } else { bad });
-    };
-    let writes = stats.per_second as u64 + 1;
-    judge(
-        stats.per_second / rate as f64 > REACHED,
-        format!("PASS: Throughput is {writes} writes/s"),
-        format!("FAIL: Throughput too low: {writes} writes/s"),
-    );
-    judge(
-        stats.slowest <= SLOWEST_SECONDS,
-        format!("PASS: Slowest request took {:.6}s", stats.slowest),
-        format!("Slowest request took too long: {:.6}s", stats.slowest),
-    );
-    judge(
-        stats.stddev <= STDDEV_SECONDS,
-        format!("PASS: Stddev is {:.6}s", stats.stddev),
-        format!("Stddev too high: {:.6}s", stats.stddev),
-    );
+        println!("{text}");
+    }
     say(if failed { "FAIL\n" } else { "PASS\n" })?;
     if failed { Err(Failure::said()) } else { Ok(()) }
+}
+
+/// Whether each figure is good enough at a load of `rate` writes a second, and how etcdctl says it.
+fn judge(stats: &Stats, rate: u64) -> [(bool, String); 3] {
+    let writes = stats.per_second as u64 + 1;
+    let choose = |passed: bool, good: String, bad: String| (passed, if passed { good } else { bad });
+    [
+        choose(
+            stats.per_second / rate as f64 > REACHED,
+            format!("PASS: Throughput is {writes} writes/s"),
+            format!("FAIL: Throughput too low: {writes} writes/s"),
+        ),
+        choose(
+            stats.slowest <= SLOWEST_SECONDS,
+            format!("PASS: Slowest request took {:.6}s", stats.slowest),
+            format!("Slowest request took too long: {:.6}s", stats.slowest),
+        ),
+        choose(
+            stats.stddev <= STDDEV_SECONDS,
+            format!("PASS: Stddev is {:.6}s", stats.stddev),
+            format!("Stddev too high: {:.6}s", stats.stddev),
+        ),
+    ]
 }
 
 fn random_key(prefix: &str) -> bytes::Bytes {
     let mut key = prefix.as_bytes().to_vec();
     key.extend((0..KEY_BYTES).map(|_| rand::random::<u8>()));
     key.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(slowest: f64, stddev: f64, per_second: f64) -> Vec<String> {
+        let stats = Stats { slowest, stddev, per_second, fastest: 0.0, average: 0.0 };
+        judge(&stats, 150).map(|(passed, text)| format!("{passed} {text}")).to_vec()
+    }
+
+    #[test]
+    fn figures_are_judged_in_etcdctls_words() {
+        let good = [
+            "true PASS: Throughput is 150 writes/s",
+            "true PASS: Slowest request took 0.050000s",
+            "true PASS: Stddev is 0.010000s",
+        ];
+        assert_eq!(said(0.05, 0.01, 149.9), good);
+        let bad = [
+            "false FAIL: Throughput too low: 101 writes/s",
+            "false Slowest request took too long: 0.600000s",
+            "false Stddev too high: 0.200000s",
+        ];
+        assert_eq!(said(0.6, 0.2, 100.0), bad);
+    }
 }

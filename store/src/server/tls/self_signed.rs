@@ -29,7 +29,7 @@ pub fn complete(files: &PemFiles, dir: &Path, urls: &[Url]) -> Result<PemFiles, 
 }
 
 fn make(cert: &Path, key: &Path, urls: &[Url], years: u32) -> Result<(), TlsError> {
-    let mut hosts: Vec<String> = urls.iter().map(|url| url.bind_address().0).collect();
+    let mut hosts: Vec<String> = urls.iter().map(Url::host).collect();
     hosts.dedup();
     let mut params = CertificateParams::new(hosts)?;
     params.distinguished_name = DistinguishedName::new();
