@@ -9,9 +9,9 @@ use balsa_chaos_tests::measure::{cluster, machine, store};
 const USAGE: &str = "\
 bench                              store --quick, then cluster
 bench store                        three members beside three of stock etcd; rewrites docs/benchmarks.md
-bench store [--quick] [--only PART]
-                                   the same, but short rounds and no large state (under three minutes), or only the
-                                   rows whose name holds PART; writes nothing
+bench store [--quick] [--only PART] [--stock PATH]
+                                   the same, but short rounds and no large state (under three minutes), only the rows
+                                   whose name holds PART, or beside another etcd than the one on the path; writes nothing
 bench cluster                      a one-node cluster: time to Ready, memory, apply to Running";
 
 fn main() -> Result<()> {
@@ -42,10 +42,14 @@ fn store_options(words: &[String]) -> Result<store::Options> {
                 options.only = Some(part.clone());
                 words.next();
             }
+            ("--stock", Some(path)) => {
+                options.stock = Some(path.into());
+                words.next();
+            }
             _ => bail!("{word} is not understood or lacks its value; the usage is\n{USAGE}"),
         }
     }
-    if !options.quick && options.only.is_none() {
+    if !options.quick && options.only.is_none() && options.stock.is_none() {
         options.write_to = Some("docs/benchmarks.md".into());
     }
     Ok(options)

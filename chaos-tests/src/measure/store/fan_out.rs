@@ -6,16 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use balsa_proto::etcd::etcdserverpb::watch_request::RequestUnion;
 use balsa_proto::etcd::etcdserverpb::{PutRequest, WatchCreateRequest, WatchRequest};
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use prost::Message;
 use prost::encoding::{WireType, decode_key, decode_varint};
-use tokio::sync::mpsc;
-use tonic::Streaming;
 
-use super::load::VALUE_BYTES;
+use super::line::{Event, Line};
+use super::load::{CLIENTS_PER_LINE, VALUE_BYTES};
 use super::sample::Sample;
 use super::wire::{self, Client};
 
@@ -28,16 +27,16 @@ const VALUE: u32 = 5;
 /// `watchers`, evenly on `streams`, each of which gets `events`.
 pub async fn run(endpoint: &str, watchers: usize, streams: usize, events: usize) -> Result<Sample> {
     let epoch = Instant::now();
-    let mut listeners = Vec::with_capacity(streams);
-    for client in Client::connect(endpoint, streams).await? {
-        listeners.push(open(client, watchers / streams).await?);
+    let per_stream = watchers / streams;
+    let mut listeners = Vec::new();
+    for at in (0..streams).step_by(CLIENTS_PER_LINE) {
+        let sharing = CLIENTS_PER_LINE.min(streams - at);
+        listeners.push(open(endpoint, sharing, per_stream).await?);
     }
     let started = Instant::now();
-    let expected = watchers / streams * events;
     let listeners: Vec<_> = listeners
         .into_iter()
-        // The sender of requests is kept: a stream whose requests end may be ended by the server.
-        .map(|(requests, answers)| tokio::spawn(listen(answers, expected, epoch, requests)))
+        .map(|(line, sharing)| tokio::spawn(listen(line, sharing * per_stream * events, epoch)))
         .collect();
     write(endpoint, events, epoch).await?;
     let mut latencies = Vec::new();
@@ -47,43 +46,48 @@ pub async fn run(endpoint: &str, watchers: usize, streams: usize, events: usize)
     Ok(Sample::of(latencies, started.elapsed()))
 }
 
-async fn open(mut client: Client, watchers: usize) -> Result<(mpsc::Sender<Bytes>, Streaming<Bytes>)> {
-    let (requests, receiver) = mpsc::channel(watchers);
-    for _ in 0..watchers {
-        let create = WatchCreateRequest {
-            key: "fan/".into(),
-            range_end: "fan0".into(),
-            ..WatchCreateRequest::default()
-        };
-        let request = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
-        requests.send(request.encode_to_vec().into()).await.context("queue a watch")?;
+/// Returns once all watchers of the connection are there.
+async fn open(endpoint: &str, streams: usize, watchers: usize) -> Result<(Line, usize)> {
+    let mut line = Line::open(endpoint).await?;
+    let create =
+        WatchCreateRequest { key: "fan/".into(), range_end: "fan0".into(), ..WatchCreateRequest::default() };
+    let request = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) }.encode_to_vec();
+    for _ in 0..streams {
+        let stream = line.begin(wire::WATCH);
+        for _ in 0..watchers {
+            line.say(stream, &request)?;
+        }
     }
-    let mut answers = client.stream(wire::WATCH, receiver).await?;
-    for _ in 0..watchers {
-        answers.message().await.context("create a watch")?.context("the stream ended")?;
+    line.flush().await?;
+    let mut created = 0;
+    while created < streams * watchers {
+        line.read().await?;
+        while let Some(event) = line.take_event()? {
+            let Event::Message(..) = event else { bail!("a stream ended") };
+            created += 1;
+        }
     }
-    Ok((requests, answers))
+    Ok((line, streams))
 }
 
-async fn listen(
-    mut answers: Streaming<Bytes>,
-    expected: usize,
-    epoch: Instant,
-    _requests: mpsc::Sender<Bytes>,
-) -> Result<Vec<Duration>> {
+async fn listen(mut line: Line, expected: usize, epoch: Instant) -> Result<Vec<Duration>> {
     let mut latencies = Vec::with_capacity(expected);
     while latencies.len() < expected {
-        let message = answers.message().await.context("watch")?.context("the stream ended")?;
+        line.flush().await?;
+        line.read().await?;
         let now = epoch.elapsed();
-        for_each(&message, EVENTS, &mut |event| {
-            for_each(event, KV, &mut |kv| {
-                for_each(kv, VALUE, &mut |mut value| {
-                    let sent = Duration::from_nanos(value.try_get_u64().unwrap_or(0));
-                    latencies.push(now.saturating_sub(sent));
-                    Ok(())
+        while let Some(event) = line.take_event()? {
+            let Event::Message(_, message) = event else { bail!("a stream ended") };
+            for_each(&message, EVENTS, &mut |event| {
+                for_each(event, KV, &mut |kv| {
+                    for_each(kv, VALUE, &mut |mut value| {
+                        let sent = Duration::from_nanos(value.try_get_u64().unwrap_or(0));
+                        latencies.push(now.saturating_sub(sent));
+                        Ok(())
+                    })
                 })
-            })
-        })?;
+            })?;
+        }
     }
     ensure!(latencies.len() == expected, "more events came than were put");
     Ok(latencies)

@@ -1,16 +1,20 @@
 //! What a large state costs: memory, a restart, and the wait of a put while the members are busy with it.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use balsa_proto::etcd::etcdserverpb::{CompactionRequest, CompactionResponse, RangeRequest, RangeResponse};
+use balsa_proto::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
+use balsa_proto::etcd::etcdserverpb::{
+    CompactionRequest, CompactionResponse, DefragmentRequest, RangeRequest, RangeResponse, SnapshotRequest,
+};
 use tokio::runtime::Runtime;
 
+use super::Options;
 use super::load::{self, Operation};
 use super::report::{Report, Row};
 use super::sample::Sample;
-use super::trio::{Kind, MEMBERS, Trio};
+use super::trio::{MEMBERS, Program, Trio};
 use super::wire::{self, Client};
 use crate::measure::spread::Spread;
 
@@ -22,12 +26,12 @@ const QUIET: Duration = Duration::from_secs(4);
 const MISSED: Duration = Duration::from_secs(6);
 const NAME: &str = "1,000,000 keys";
 
-pub fn run(only: Option<&str>, dir: &Path, runtime: &Runtime, report: &mut Report) -> Result<()> {
-    if only.is_some_and(|part| !NAME.contains(part)) {
+pub fn run(options: &Options, dir: &Path, runtime: &Runtime, report: &mut Report) -> Result<()> {
+    if options.only.as_ref().is_some_and(|part| !NAME.contains(part.as_str())) {
         return Ok(());
     }
-    let ours = one(Kind::Balsa, dir, runtime)?;
-    let theirs = one(Kind::Etcd, dir, runtime)?;
+    let ours = one(&Program::Balsa, dir, runtime)?;
+    let theirs = one(&options.stock(), dir, runtime)?;
     report.figure("memory per member at 1,000,000 keys × 256 B, MiB", "≤ 0.5", ours.memory, theirs.memory);
     report.figure("restart to serving at 1,000,000 keys, s", "< 2 s", ours.restart, theirs.restart);
     let rows = ours.puts.into_iter().zip(theirs.puts);
@@ -43,9 +47,9 @@ struct Figures {
     puts: Vec<(&'static str, Sample)>,
 }
 
-fn one(kind: Kind, dir: &Path, runtime: &Runtime) -> Result<Figures> {
+fn one(program: &Program, dir: &Path, runtime: &Runtime) -> Result<Figures> {
     let dir = dir.join("large");
-    let mut trio = Trio::start(kind, &dir, runtime)?;
+    let mut trio = Trio::start(program, &dir, runtime)?;
     runtime.block_on(load::fill(&trio.leader_endpoint(runtime)?, "list/", KEYS))?;
     let memory = trio.resident_mib();
     let leader = trio.leader(runtime)?;
@@ -57,7 +61,12 @@ fn one(kind: Kind, dir: &Path, runtime: &Runtime) -> Result<Figures> {
     }
     let endpoint = trio.leader_endpoint(runtime)?;
     let mut puts = vec![("put, 8 clients, 1,000,000 keys: quiet", runtime.block_on(put(&endpoint, QUIET))?)];
-    puts.push(("… while compacting 1,000,000 revisions", runtime.block_on(put_while_compacting(&endpoint))?));
+    let snapshot = put_during(&endpoint, stream_snapshots(&endpoint));
+    puts.push(("… while a snapshot streams", runtime.block_on(snapshot)?));
+    let defragment = put_during(&endpoint, defragment(&endpoint));
+    puts.push(("… while the leader defragments", runtime.block_on(defragment)?));
+    let compact = put_during(&endpoint, compact(&endpoint));
+    puts.push(("… while compacting 1,000,000 revisions", runtime.block_on(compact)?));
     trio.stop(follower)?;
     runtime.block_on(put(&endpoint, MISSED))?;
     let resumed = std::thread::scope(|scope| {
@@ -75,14 +84,35 @@ async fn put(endpoint: &str, round: Duration) -> Result<Sample> {
     load::run(endpoint, Operation::Put, CLIENTS, round).await
 }
 
-async fn put_while_compacting(endpoint: &str) -> Result<Sample> {
+/// Puts while `other` is done, and for [`QUIET`] at least.
+async fn put_during(endpoint: &str, other: impl Future<Output = Result<()>>) -> Result<Sample> {
+    let (sample, other) = tokio::join!(put(endpoint, QUIET), other);
+    other?;
+    sample
+}
+
+async fn compact(endpoint: &str) -> Result<()> {
     let mut clients = Client::connect(endpoint, 1).await?;
     let get = RangeRequest { key: "list/".into(), ..RangeRequest::default() };
     let now: RangeResponse = clients[0].ask(wire::RANGE, &get).await?;
     let revision = now.header.context("an answer has a header")?.revision;
     let compact = CompactionRequest { revision, physical: true };
-    let (sample, compacted) =
-        tokio::join!(put(endpoint, QUIET), clients[0].ask::<CompactionResponse>(wire::COMPACT, &compact));
-    compacted?;
-    sample
+    clients[0].ask::<CompactionResponse>(wire::COMPACT, &compact).await.map(drop)
+}
+
+/// One after the other, for as long as the puts go on.
+async fn stream_snapshots(endpoint: &str) -> Result<()> {
+    let mut client = MaintenanceClient::connect(endpoint.to_owned()).await.context("connect")?;
+    let started = Instant::now();
+    while started.elapsed() < QUIET {
+        let parts = client.snapshot(SnapshotRequest {}).await.context("ask for a snapshot")?;
+        let mut parts = parts.into_inner();
+        while parts.message().await.context("receive a snapshot")?.is_some() {}
+    }
+    Ok(())
+}
+
+async fn defragment(endpoint: &str) -> Result<()> {
+    let mut client = MaintenanceClient::connect(endpoint.to_owned()).await.context("connect")?;
+    client.defragment(DefragmentRequest {}).await.context("defragment").map(drop)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use balsa_proto::etcd::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use balsa_proto::etcd::etcdserverpb::request_op::Request as OpRequest;
 use balsa_proto::etcd::etcdserverpb::{
@@ -13,6 +13,7 @@ use balsa_proto::etcd::etcdserverpb::{
 use bytes::Bytes;
 use prost::Message;
 
+use super::line::{Event, Line};
 use super::sample::Sample;
 use super::wire::{self, Client};
 
@@ -26,6 +27,8 @@ const PAGE_KEYS: i64 = 500;
 /// Puts of one transaction while a state is filled; stock allows 128.
 const FILL_TXN_PUTS: u64 = 100;
 const FILL_CLIENTS: usize = 16;
+/// Clients that share one connection.
+pub const CLIENTS_PER_LINE: usize = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
@@ -42,12 +45,22 @@ pub enum Operation {
 /// One round: `clients` go on for `round`.
 pub async fn run(endpoint: &str, operation: Operation, clients: usize, round: Duration) -> Result<Sample> {
     let next = Arc::new(AtomicU64::new(0));
-    let clients = Client::connect(endpoint, clients).await?;
+    let mut lines = Vec::new();
+    while lines.len() * CLIENTS_PER_LINE < clients {
+        lines.push(Line::open(endpoint).await?);
+    }
     let started = Instant::now();
     let deadline = started + round;
-    let workers: Vec<_> = clients
+    let workers: Vec<_> = lines
         .into_iter()
-        .map(|client| tokio::spawn(work(client, operation, next.clone(), deadline)))
+        .enumerate()
+        .map(|(at, line)| {
+            let sharing = CLIENTS_PER_LINE.min(clients - at * CLIENTS_PER_LINE);
+            let new_caller =
+                || Caller { operation, next: next.clone(), deadline, asked: started, step: Step::Begin };
+            let callers = (0..sharing).map(|_| new_caller()).collect();
+            tokio::spawn(work(line, callers))
+        })
         .collect();
     let mut latencies = Vec::new();
     for worker in workers {
@@ -56,72 +69,132 @@ pub async fn run(endpoint: &str, operation: Operation, clients: usize, round: Du
     Ok(Sample::of(latencies, started.elapsed()))
 }
 
-async fn work(
-    mut client: Client,
+/// Drives the clients of one connection until each has had enough.
+async fn work(mut line: Line, mut callers: Vec<Caller>) -> Result<Vec<Duration>> {
+    let mut latencies = Vec::new();
+    let mut calls = Vec::with_capacity(callers.len());
+    for (at, caller) in callers.iter_mut().enumerate() {
+        if let Some((path, message)) = caller.begin() {
+            calls.push((line.call(path, &message)?, at, None));
+        }
+    }
+    while !calls.is_empty() {
+        line.flush().await?;
+        line.read().await?;
+        while let Some(event) = line.take_event()? {
+            let (Event::Message(stream, _) | Event::End(stream)) = &event;
+            let place = calls.iter().position(|(call, ..)| call == stream).context("a call is unknown")?;
+            if let Event::Message(_, answer) = event {
+                calls[place].2 = Some(answer);
+                continue;
+            }
+            let (_, at, answer) = calls.swap_remove(place);
+            let caller = &mut callers[at];
+            let follow_up = caller.take(&answer.context("a call failed")?)?;
+            if follow_up.is_none() {
+                latencies.push(caller.asked.elapsed());
+            }
+            if let Some((path, message)) = follow_up.or_else(|| caller.begin()) {
+                calls.push((line.call(path, &message)?, at, None));
+            }
+        }
+    }
+    Ok(latencies)
+}
+
+type Call = (&'static str, Vec<u8>);
+
+/// Who waits for an answer before the next question.
+struct Caller {
     operation: Operation,
     next: Arc<AtomicU64>,
     deadline: Instant,
-) -> Result<Vec<Duration>> {
-    let mut latencies = Vec::new();
-    loop {
-        let asked = Instant::now();
-        if asked >= deadline {
-            return Ok(latencies);
+    asked: Instant,
+    step: Step,
+}
+
+/// Where an update is, and of which key; the others have one step.
+enum Step {
+    Begin,
+    Looked(Bytes),
+    Wrote(Bytes),
+}
+
+impl Caller {
+    /// `None` once the round is over.
+    fn begin(&mut self) -> Option<Call> {
+        self.asked = Instant::now();
+        if self.asked >= self.deadline {
+            return None;
         }
-        let number = next.fetch_add(1, Ordering::Relaxed);
-        request(&mut client, operation, number).await?;
-        latencies.push(asked.elapsed());
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let key = key("bench/", number % KEYS);
+        Some(match self.operation {
+            Operation::Put => (wire::PUT, put(key).encode_to_vec()),
+            Operation::Update => self.look(key),
+            Operation::Get => get(key, false),
+            Operation::SerializableGet => get(key, true),
+            Operation::List => (wire::RANGE, list().encode_to_vec()),
+            Operation::Page => (wire::RANGE, RangeRequest { limit: PAGE_KEYS, ..list() }.encode_to_vec()),
+            Operation::Count => (wire::RANGE, RangeRequest { count_only: true, ..list() }.encode_to_vec()),
+        })
+    }
+
+    fn look(&mut self, key: Bytes) -> Call {
+        self.step = Step::Looked(key.clone());
+        get(key, false)
+    }
+
+    /// What belongs to the same operation still.
+    fn take(&mut self, answer: &[u8]) -> Result<Option<Call>> {
+        match self.operation {
+            Operation::Update => self.go_on(answer),
+            Operation::List => {
+                ensure!(answer.len() as u64 > LIST_KEYS * VALUE_BYTES as u64, "the list is not whole");
+                Ok(None)
+            }
+            Operation::Put
+            | Operation::Get
+            | Operation::SerializableGet
+            | Operation::Page
+            | Operation::Count => Ok(None),
+        }
+    }
+
+    /// An update looks again when another client was faster, as a user must.
+    fn go_on(&mut self, answer: &[u8]) -> Result<Option<Call>> {
+        match std::mem::replace(&mut self.step, Step::Begin) {
+            Step::Begin => bail!("an answer came before its question"),
+            Step::Looked(key) => {
+                let found = RangeResponse::decode(answer).context("decode the answer")?;
+                let seen = found.kvs.first().map_or(0, |kv| kv.mod_revision);
+                self.step = Step::Wrote(key.clone());
+                Ok(Some((wire::TXN, put_if_unchanged(key, seen).encode_to_vec())))
+            }
+            Step::Wrote(key) => {
+                let outcome = TxnResponse::decode(answer).context("decode the answer")?;
+                Ok((!outcome.succeeded).then(|| self.look(key)))
+            }
+        }
     }
 }
 
-async fn request(client: &mut Client, operation: Operation, number: u64) -> Result<()> {
-    let one = key("bench/", number % KEYS);
-    match operation {
-        Operation::Put => drop(client.call(wire::PUT, put(one).encode_to_vec().into()).await?),
-        Operation::Update => update(client, one).await?,
-        Operation::Get | Operation::SerializableGet => {
-            let serializable = operation == Operation::SerializableGet;
-            let get = RangeRequest { key: one, serializable, ..RangeRequest::default() };
-            drop(client.call(wire::RANGE, get.encode_to_vec().into()).await?);
-        }
-        Operation::List => {
-            let answer = client.call(wire::RANGE, list().encode_to_vec().into()).await?;
-            ensure!(answer.len() as u64 > LIST_KEYS * VALUE_BYTES as u64, "the list is not whole");
-        }
-        Operation::Page => {
-            let page = RangeRequest { limit: PAGE_KEYS, ..list() };
-            drop(client.call(wire::RANGE, page.encode_to_vec().into()).await?);
-        }
-        Operation::Count => {
-            let count = RangeRequest { count_only: true, ..list() };
-            drop(client.call(wire::RANGE, count.encode_to_vec().into()).await?);
-        }
-    }
-    Ok(())
+fn get(key: Bytes, serializable: bool) -> Call {
+    (wire::RANGE, RangeRequest { key, serializable, ..RangeRequest::default() }.encode_to_vec())
 }
 
-/// Tries again when another client was faster, as a user must.
-async fn update(client: &mut Client, key: Bytes) -> Result<()> {
-    loop {
-        let get = RangeRequest { key: key.clone(), ..RangeRequest::default() };
-        let found: RangeResponse = client.ask(wire::RANGE, &get).await?;
-        let seen = found.kvs.first().map_or(0, |kv| kv.mod_revision);
-        let unchanged = Compare {
-            result: CompareResult::Equal as i32,
-            target: CompareTarget::Mod as i32,
-            key: key.clone(),
-            target_union: Some(TargetUnion::ModRevision(seen)),
-            ..Compare::default()
-        };
-        let txn = TxnRequest {
-            compare: vec![unchanged],
-            success: vec![RequestOp { request: Some(OpRequest::RequestPut(put(key.clone()))) }],
-            failure: Vec::new(),
-        };
-        let answer: TxnResponse = client.ask(wire::TXN, &txn).await?;
-        if answer.succeeded {
-            return Ok(());
-        }
+fn put_if_unchanged(key: Bytes, mod_revision: i64) -> TxnRequest {
+    let unchanged = Compare {
+        result: CompareResult::Equal as i32,
+        target: CompareTarget::Mod as i32,
+        key: key.clone(),
+        target_union: Some(TargetUnion::ModRevision(mod_revision)),
+        ..Compare::default()
+    };
+    TxnRequest {
+        compare: vec![unchanged],
+        success: vec![RequestOp { request: Some(OpRequest::RequestPut(put(key))) }],
+        failure: Vec::new(),
     }
 }
 

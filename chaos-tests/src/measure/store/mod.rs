@@ -8,13 +8,14 @@
 pub mod fan_out;
 pub mod keep_alive;
 pub mod large;
+pub mod line;
 pub mod load;
 pub mod report;
 pub mod sample;
 pub mod trio;
 pub mod wire;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -23,7 +24,7 @@ use tokio::runtime::Runtime;
 use self::load::Operation;
 use self::report::{Report, Row};
 use self::sample::Sample;
-use self::trio::{Kind, Trio};
+use self::trio::{Program, Trio};
 
 /// What to measure, and for how long.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +34,15 @@ pub struct Options {
     /// Only rows whose name holds this.
     pub only: Option<String>,
     /// Where the report goes; it is printed in any case.
-    pub write_to: Option<std::path::PathBuf>,
+    pub write_to: Option<PathBuf>,
+    /// The etcd to measure beside; the one on the path unless it is given.
+    pub stock: Option<PathBuf>,
+}
+
+impl Options {
+    fn stock(&self) -> Program {
+        Program::Stock(self.stock.clone().unwrap_or_else(|| "etcd".into()))
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -101,11 +110,11 @@ pub fn run(options: &Options) -> Result<()> {
         .tempdir_in("/var/tmp")
         .context("make a data directory")?;
     let runtime = Runtime::new().context("start a runtime")?;
-    let mut report = Report::new(plan.rounds, plan.round, Kind::Etcd.version()?);
+    let mut report = Report::new(plan.rounds, plan.round, options.stock().version()?);
     report.begin();
     small_state(options, &plan, dir.path(), &runtime, &mut report)?;
     if !options.quick {
-        large::run(options.only.as_deref(), dir.path(), &runtime, &mut report)?;
+        large::run(options, dir.path(), &runtime, &mut report)?;
     }
     match &options.write_to {
         Some(path) => report.write(path),
@@ -125,8 +134,8 @@ fn small_state(
     if lines.is_empty() {
         return Ok(());
     }
-    let balsa = Trio::start(Kind::Balsa, &dir.join("small"), runtime)?;
-    let etcd = Trio::start(Kind::Etcd, &dir.join("small"), runtime)?;
+    let balsa = Trio::start(&Program::Balsa, &dir.join("small"), runtime)?;
+    let etcd = Trio::start(&options.stock(), &dir.join("small"), runtime)?;
     for trio in [&balsa, &etcd] {
         runtime.block_on(load::fill(&trio.leader_endpoint(runtime)?, "list/", load::LIST_KEYS))?;
     }

@@ -18,45 +18,58 @@ pub const MEMBERS: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(30);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+/// What is measured: this build, or a stock etcd wherever it lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Program {
     Balsa,
-    Etcd,
+    Stock(PathBuf),
 }
 
-impl Kind {
-    fn name(self) -> &'static str {
+impl Program {
+    fn name(&self) -> &'static str {
         match self {
-            Kind::Balsa => "balsa",
-            Kind::Etcd => "etcd",
+            Program::Balsa => "balsa",
+            Program::Stock(_) => "etcd",
         }
     }
 
-    fn base_port(self) -> u16 {
+    fn base_port(&self) -> u16 {
         match self {
-            Kind::Balsa => 24_300,
-            Kind::Etcd => 25_300,
+            Program::Balsa => 24_300,
+            Program::Stock(_) => 25_300,
         }
     }
 
-    /// The first line that the stock program tells of itself.
-    pub fn version(self) -> Result<String> {
-        let output = Command::new("etcd").arg("--version").output().context("run etcd --version")?;
+    fn command(&self) -> Result<Command> {
+        match self {
+            Program::Balsa => {
+                let mut command = Command::new(binary("balsa")?);
+                command.arg("store");
+                Ok(command)
+            }
+            Program::Stock(path) => Ok(Command::new(path)),
+        }
+    }
+
+    /// The first line that the program tells of itself.
+    pub fn version(&self) -> Result<String> {
+        let output = self.command()?.arg("--version").output();
+        let output = output.with_context(|| format!("ask {} for its version", self.name()))?;
         Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned())
     }
 }
 
 pub struct Trio {
-    kind: Kind,
+    program: Program,
     dir: PathBuf,
     members: Vec<Process>,
 }
 
 impl Trio {
     /// Returns once there is a leader.
-    pub fn start(kind: Kind, dir: &Path, runtime: &Runtime) -> Result<Self> {
+    pub fn start(program: &Program, dir: &Path, runtime: &Runtime) -> Result<Self> {
         std::fs::create_dir_all(dir).context("make a data directory")?;
-        let mut trio = Self { kind, dir: dir.to_owned(), members: Vec::new() };
+        let mut trio = Self { program: program.clone(), dir: dir.to_owned(), members: Vec::new() };
         for member in 0..MEMBERS {
             trio.members.push(trio.launch(member)?);
         }
@@ -69,17 +82,11 @@ impl Trio {
     }
 
     fn launch(&self, member: usize) -> Result<Process> {
-        let mut command = match self.kind {
-            Kind::Balsa => {
-                let mut command = Command::new(binary("balsa")?);
-                command.arg("store");
-                command
-            }
-            Kind::Etcd => Command::new("etcd"),
-        };
-        let name = format!("{}{member}", self.kind.name());
-        let cluster: Vec<_> =
-            (0..MEMBERS).map(|other| format!("{}{other}={}", self.kind.name(), self.peer(other))).collect();
+        let mut command = self.program.command()?;
+        let name = format!("{}{member}", self.program.name());
+        let cluster: Vec<_> = (0..MEMBERS)
+            .map(|other| format!("{}{other}={}", self.program.name(), self.peer(other)))
+            .collect();
         command.args(["--name", &name, "--initial-cluster", &cluster.join(",")]);
         command.arg("--data-dir").arg(self.dir.join(&name));
         for flag in ["--listen-client-urls", "--advertise-client-urls"] {
@@ -92,11 +99,11 @@ impl Trio {
     }
 
     pub fn endpoint(&self, member: usize) -> String {
-        format!("http://127.0.0.1:{}", usize::from(self.kind.base_port()) + 2 * member)
+        format!("http://127.0.0.1:{}", usize::from(self.program.base_port()) + 2 * member)
     }
 
     fn peer(&self, member: usize) -> String {
-        format!("http://127.0.0.1:{}", usize::from(self.kind.base_port()) + 2 * member + 1)
+        format!("http://127.0.0.1:{}", usize::from(self.program.base_port()) + 2 * member + 1)
     }
 
     pub fn leader(&self, runtime: &Runtime) -> Result<usize> {

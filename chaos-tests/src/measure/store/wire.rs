@@ -1,5 +1,4 @@
-//! A gRPC client that hands bytes through: what a message holds is made and looked at by who needs it, so that the load
-//! generator leaves the processor to what it measures.
+//! A gRPC client that hands bytes through, for what is done before and beside a measurement; loads go by [`super::line`].
 
 use anyhow::{Context, Result};
 use bytes::{Buf, BufMut, Bytes};
@@ -8,7 +7,7 @@ use prost::Message;
 use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status, Streaming};
+use tonic::{Request, Status};
 
 /// Clients that share one connection.
 const CLIENTS_PER_CONNECTION: usize = 16;
@@ -99,17 +98,5 @@ impl Client {
     ) -> Result<T> {
         let answer = self.call(path, message.encode_to_vec().into()).await?;
         T::decode(answer).context("decode the answer")
-    }
-
-    /// A stream both ways; `messages` may grow while it lasts.
-    pub async fn stream(
-        &mut self,
-        path: &'static str,
-        messages: tokio::sync::mpsc::Receiver<Bytes>,
-    ) -> Result<Streaming<Bytes>> {
-        self.grpc.ready().await.context("wait for the connection")?;
-        let messages = Request::new(tokio_stream::wrappers::ReceiverStream::new(messages));
-        let answers = self.grpc.streaming(messages, PathAndQuery::from_static(path), Raw).await;
-        Ok(answers.with_context(|| path.to_owned())?.into_inner())
     }
 }
