@@ -3,9 +3,9 @@
 //! `BALSA_FAILPOINT=<name>` or `<name>=<n>` (the n-th time, from 1) in the environment of a process arms one of them.
 //! Release builds have none. A pass through a point that is not armed costs one load.
 
-#[cfg(debug_assertions)]
+#[cfg(failpoints)]
 use std::sync::LazyLock;
-#[cfg(debug_assertions)]
+#[cfg(failpoints)]
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The steps of a write, and of what happens behind its back.
@@ -91,7 +91,7 @@ impl Point {
 pub const VARIABLE: &str = "BALSA_FAILPOINT";
 
 /// Ends the process if `point` is armed and this is the pass that counts.
-#[cfg(debug_assertions)]
+#[cfg(failpoints)]
 pub fn pass(point: Point) {
     static ARMED: LazyLock<Option<(Point, u64)>> =
         LazyLock::new(|| std::env::var(VARIABLE).ok().map(|text| parse(&text)));
@@ -105,12 +105,12 @@ pub fn pass(point: Point) {
     }
 }
 
-#[cfg(not(debug_assertions))]
+#[cfg(not(failpoints))]
 #[inline]
 pub fn pass(_: Point) {}
 
 /// A name that no point has is a mistake in a test, which would else pass without testing anything.
-#[cfg(debug_assertions)]
+#[cfg(failpoints)]
 fn parse(text: &str) -> (Point, u64) {
     let (name, number) = text.split_once('=').unwrap_or((text, "1"));
     let point = Point::ALL.into_iter().find(|point| point.name() == name);

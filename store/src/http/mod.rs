@@ -86,9 +86,8 @@ where
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // Each request gets a clone of the services, which waits for its own readiness.
-        Poll::Ready(Ok(()))
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.grpc.poll_ready(context)
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
@@ -104,8 +103,7 @@ where
         if !self.speaks_grpc {
             return Box::pin(NoGrpc.oneshot(request.map(Body::new)));
         }
-        let grpc = self.grpc.clone();
-        Box::pin(grpc.oneshot(request.map(Body::new)))
+        Box::pin(self.grpc.call(request.map(Body::new)))
     }
 }
 

@@ -34,7 +34,7 @@ use crate::status::Identity;
 
 /// The services of the client port with all that stands before them.
 pub type ClientServices =
-    Observed<Guarded<ClientVersion, Guarded<NeedLeader, Doored<Guarded<LearnerGuard, Routes>>>>>;
+    Observed<Guarded<ClientVersion, Guarded<NeedLeader, Doored<Guarded<LearnerGuard, server::Services>>>>>;
 
 impl Member {
     /// What the other members may call.
@@ -85,12 +85,12 @@ impl Member {
 
     /// What clients may call, once the member [has found its place](Self::publish).
     pub fn client_services(&self) -> ClientServices {
-        let routes = GuardLayer(LearnerGuard { identity: self.shared.identity.clone() })
-            .layer(server::routes(&self.shared));
+        let services = GuardLayer(LearnerGuard { identity: self.shared.identity.clone() })
+            .layer(server::services(&self.shared));
         let guard = GuardLayer(NeedLeader { consensus: self.consensus().clone() });
         let observe = Observe { stats: self.rpc_stats.clone() };
         let door = Door { gate: self.shared.gate.clone() };
-        observe.layer(GuardLayer(ClientVersion).layer(guard.layer(door.layer(routes))))
+        observe.layer(GuardLayer(ClientVersion).layer(guard.layer(door.layer(services))))
     }
 
     /// Serves clients once the member has found its place in the cluster, until `shutdown`.

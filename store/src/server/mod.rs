@@ -9,6 +9,7 @@ pub mod connect;
 pub mod corruption;
 pub mod credentials;
 pub mod defragment;
+pub mod dispatch;
 pub mod door;
 pub mod election;
 pub mod gate;
@@ -50,7 +51,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use self::range_door::RangeDoor;
+use self::dispatch::Dispatch;
+use self::kv::KvService;
+use self::range_door::{RangeDoor, WithRange};
 use crate::consensus::snapshot::SnapshotRoot;
 use crate::limits::GRPC_OVERHEAD_BYTES;
 use crate::membership::LeaderMembers;
@@ -77,11 +80,13 @@ pub struct Shared {
 }
 
 /// All services of the client port.
-pub fn routes(shared: &Shared) -> Routes {
+pub type Services = Dispatch<WithRange<KvServer<KvService>>>;
+
+pub fn services(shared: &Shared) -> Services {
     let recv_bytes = shared.max_request_bytes.saturating_add(GRPC_OVERHEAD_BYTES);
     // etcd sets no bound on what it sends but that of the wire.
     let send_bytes = i32::MAX as usize;
-    let kv = Arc::new(kv::KvService::new(shared));
+    let kv = Arc::new(KvService::new(shared));
     let ranges = RangeDoor { kv: kv.clone(), recv_bytes, send_bytes };
     let kv = KvServer::from_arc(kv);
     let watch = WatchServer::new(watch::WatchService::new(shared));
@@ -93,14 +98,16 @@ pub fn routes(shared: &Shared) -> Routes {
     let lock = LockServer::new(lock::LockService::new(shared));
     let election = ElectionServer::new(election::ElectionService::new(shared));
     let health = HealthServer::new(health::HealthService::new(shared));
-    Routes::new(ranges.before(kv.max_decoding_message_size(recv_bytes).max_encoding_message_size(send_bytes)))
-        .add_service(watch.max_decoding_message_size(recv_bytes).max_encoding_message_size(send_bytes))
-        .add_service(lease.max_encoding_message_size(send_bytes))
-        .add_service(cluster)
-        .add_service(maintenance)
-        .add_service(auth)
-        .add_service(history)
-        .add_service(lock)
-        .add_service(election)
-        .add_service(health)
+    let kv = kv.max_decoding_message_size(recv_bytes).max_encoding_message_size(send_bytes);
+    let others =
+        Routes::new(watch.max_decoding_message_size(recv_bytes).max_encoding_message_size(send_bytes))
+            .add_service(lease.max_encoding_message_size(send_bytes))
+            .add_service(cluster)
+            .add_service(maintenance)
+            .add_service(auth)
+            .add_service(history)
+            .add_service(lock)
+            .add_service(election)
+            .add_service(health);
+    Dispatch { first: ranges.before(kv), others }
 }
