@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::counts::{Totals, WatchCounts};
 use super::event::Event;
-use super::inbox::Inbox;
+use super::inbox::{Inbox, Offered};
 use super::routes::Routes;
 use super::stream::{StreamOptions, WatchStream};
 use super::watcher::{Token, Watcher};
@@ -101,14 +101,17 @@ impl WatchHub {
         Token(self.shared.next_token.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Called by apply once readers see the revisions; each list is one revision's changes, in order.
+    /// Called by apply once readers see the revisions; each list is one revision's changes, in order. Streams are woken at
+    /// the end, so that what came together leaves in one response.
     pub(crate) fn notify(&self, revisions: Vec<Vec<Changed>>) {
+        let mut filled = Vec::new();
         for changes in revisions {
             let Some(first) = changes.first() else { continue };
             let revision = first.revision.main;
             let events = changes.into_iter().map(|change| Arc::new(Event::from(change))).collect();
-            self.shared.state.lock().hand_out(Revisioned { revision, events });
+            self.shared.state.lock().hand_out(Revisioned { revision, events }, &mut filled);
         }
+        filled.iter().for_each(|inbox| inbox.wake());
     }
 
     /// The state was replaced by a newer one: everyone reads what they missed from there.
@@ -135,10 +138,17 @@ impl WatchHub {
         }
         for past in state.history.from(next_revision) {
             let events: Vec<_> = past.events.iter().filter(|event| watcher.wants(event)).cloned().collect();
+            if events.is_empty() {
+                continue;
+            }
             // The answer says how far the store is: it is history that is told, at a later time.
-            if !events.is_empty() && !watcher.inbox.offer(watcher.token, state.revision, events) {
-                watcher.inbox.fell_behind(watcher.token, past.revision);
-                return Joined::Synced;
+            match watcher.inbox.offer(watcher.token, state.revision, events) {
+                Offered::First => watcher.inbox.wake(),
+                Offered::Behind => {}
+                Offered::Full => {
+                    watcher.inbox.fell_behind(watcher.token, past.revision);
+                    return Joined::Synced;
+                }
             }
         }
         if next_revision > state.revision + 1 {
@@ -161,13 +171,18 @@ impl WatchHub {
 }
 
 impl State {
-    fn hand_out(&mut self, change: Revisioned) {
+    /// Whose inboxes are to be woken is added to `filled`.
+    fn hand_out(&mut self, change: Revisioned, filled: &mut Vec<Arc<Inbox>>) {
         assert_eq!(change.revision, self.revision + 1, "revisions are handed out in order");
         self.revision = change.revision;
         for (watcher, events) in self.matches(&change) {
-            if !watcher.inbox.offer(watcher.token, change.revision, events) {
-                self.remove(&watcher.range, watcher.token);
-                watcher.inbox.fell_behind(watcher.token, change.revision);
+            match watcher.inbox.offer(watcher.token, change.revision, events) {
+                Offered::First => filled.push(watcher.inbox.clone()),
+                Offered::Behind => {}
+                Offered::Full => {
+                    self.remove(&watcher.range, watcher.token);
+                    watcher.inbox.fell_behind(watcher.token, change.revision);
+                }
             }
         }
         self.history.push(change);

@@ -20,6 +20,17 @@ pub enum Item {
     Progress { token: Option<Token>, revision: i64 },
 }
 
+/// What became of events that were offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offered {
+    /// Not taken. An empty inbox takes a revision of any size: it cannot be split.
+    Full,
+    /// Taken, and the stream must be woken: it was done with all it had.
+    First,
+    /// Taken, behind others that the stream is or will be woken for.
+    Behind,
+}
+
 #[derive(Debug, Default)]
 pub struct Inbox {
     state: Mutex<State>,
@@ -36,21 +47,24 @@ struct State {
 }
 
 impl Inbox {
-    /// False if it is full. An empty inbox takes a revision of any size: it cannot be split.
-    pub fn offer(&self, token: Token, revision: i64, events: Vec<Arc<Event>>) -> bool {
+    /// Nobody is woken: that is [`Inbox::wake`], once for all that is offered together.
+    pub fn offer(&self, token: Token, revision: i64, events: Vec<Arc<Event>>) -> Offered {
         let bytes: usize = events.iter().map(|event| event.size_bytes()).sum();
         let mut state = self.state.lock();
         let over =
             state.events + events.len() > STREAM_INBOX_EVENTS || state.bytes + bytes > STREAM_INBOX_BYTES;
         if over && state.events > 0 {
-            return false;
+            return Offered::Full;
         }
+        let first = state.items.is_empty();
         state.events += events.len();
         state.bytes += bytes;
         state.items.push_back(Item::Events { token, revision, events });
-        drop(state);
+        if first { Offered::First } else { Offered::Behind }
+    }
+
+    pub fn wake(&self) {
         self.filled.notify_one();
-        true
     }
 
     /// Always taken: there is at most one per watcher.
