@@ -1,13 +1,14 @@
 //! Raft's messages to one other member, over gRPC.
 //!
-//! Appends are pipelined: one stream carries them as fast as they are made, and the answers come back in order. A lone
-//! one, such as a heartbeat, is a plain call, which costs a third of a stream's beginning and end.
+//! Appends are pipelined: one stream carries them as fast as they are made, and the answers come back in order. Lone ones,
+//! such as the heartbeats behind each round of reads, follow one another on a stream that stays open ([`LoneAppends`]).
 //! A call that fails is reported as such, never as a grant: a lone member must not win a pre-vote.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use balsa_proto::store as pb;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
@@ -18,8 +19,10 @@ use openraft::raft::{
     TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{OptionalSend, RPCTypes, RaftNetworkV2, Snapshot};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status};
+use tonic::{Code, Status, Streaming};
 
 use super::peers::{Client, Lane, Peers, says_removed};
 use super::snapshot::SnapshotFiles;
@@ -52,6 +55,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
             peers: self.peers.clone(),
             retry_interval: self.retry_interval,
             removed: self.removed.clone(),
+            lone: None,
         }
     }
 }
@@ -65,6 +69,28 @@ pub struct Link {
     counts: Arc<PeerCounts>,
     retry_interval: Duration,
     removed: CancellationToken,
+    /// Open, and nothing under way on it.
+    lone: Option<LoneAppends>,
+}
+
+/// A stream for appends that are answered one by one: a message each way, and no call's beginning and end.
+struct LoneAppends {
+    requests: mpsc::Sender<pb::AppendRequest>,
+    answers: Streaming<pb::AppendResponse>,
+}
+
+impl LoneAppends {
+    async fn open(mut client: Client) -> Result<Self, Status> {
+        let (requests, receiver) = mpsc::channel(1);
+        let answers = client.stream_append(ReceiverStream::new(receiver)).await?.into_inner();
+        Ok(LoneAppends { requests, answers })
+    }
+
+    async fn ask(&mut self, request: pb::AppendRequest) -> Result<pb::AppendResponse, Status> {
+        let ended = || Status::unavailable("the stream of appends ended");
+        self.requests.send(request).await.map_err(|_| ended())?;
+        self.answers.message().await?.ok_or_else(ended)
+    }
 }
 
 impl Link {
@@ -75,6 +101,30 @@ impl Link {
     fn failed(&self) {
         self.counts.send_failures.inc();
         self.counts.lost();
+    }
+
+    /// On the stream that is open, or on a new one if there is none or it has broken meanwhile: an append may come twice.
+    async fn append_alone(
+        &mut self,
+        request: AppendEntriesRequest<TypeConfig>,
+        ttl: Duration,
+    ) -> AppendResult {
+        let request = wire::append_to(&request);
+        let (client, kept) = (self.client(Lane::Raft)?, self.lone.take());
+        let exchange = async {
+            if let Some(mut kept) = kept
+                && let Ok(answer) = kept.ask(request.clone()).await
+            {
+                return Ok((answer, kept));
+            }
+            let mut fresh = LoneAppends::open(client).await?;
+            Ok((fresh.ask(request).await?, fresh))
+        };
+        let (answer, open) = self.bounded(RPCTypes::AppendEntries, ttl, exchange).await?;
+        let answer = append_answer(Ok(answer));
+        // The other side ends a stream with its first refusal.
+        self.lone = matches!(answer, Ok(Ok(_))).then_some(open);
+        answer
     }
 
     async fn bounded<T>(
@@ -109,12 +159,7 @@ impl RaftNetworkV2<TypeConfig> for Link {
         request: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
-        let input = futures::stream::iter([request]);
-        let mut answers = self.stream_append(input, option).await?;
-        match answers.next().await {
-            Some(answer) => answer.map(AppendEntriesResponse::from),
-            None => Err(network_error("the append was not answered")),
-        }
+        self.append_alone(request, option.hard_ttl()).await.map(AppendEntriesResponse::from)
     }
 
     fn stream_append<'s, S>(
@@ -131,14 +176,12 @@ impl RaftNetworkV2<TypeConfig> for Link {
                 input.next().await.ok_or_else(|| network_error::<RpcError>("there is nothing to append"))?;
             // Polled once: a heartbeat is a stream that is over by now, and replication one that goes on.
             let second = input.next().now_or_never();
-            let mut client = self.client(Lane::Raft)?;
-            let first = wire::append_to(&first);
             if let Some(None) = second {
-                let call = client.append(first);
-                let answer = self.bounded(RPCTypes::AppendEntries, option.hard_ttl(), call).await;
-                let answer = answer.and_then(|answer| append_answer(Ok(answer.into_inner())));
+                let answer = self.append_alone(first, option.hard_ttl()).await;
                 return Ok(futures::stream::iter([answer]).boxed());
             }
+            let mut client = self.client(Lane::Raft)?;
+            let first = wire::append_to(&first);
             let second = second.flatten().map(|request| wire::append_to(&request));
             let rest = input.map(|request| wire::append_to(&request));
             let requests = futures::stream::iter(std::iter::once(first).chain(second)).chain(rest);
@@ -223,7 +266,7 @@ impl RaftNetworkV2<TypeConfig> for Link {
     }
 }
 
-fn append_answer(answer: Result<balsa_proto::store::AppendResponse, Status>) -> AppendResult {
+fn append_answer(answer: Result<pb::AppendResponse, Status>) -> AppendResult {
     let answer = answer.map_err(|status| rpc_error(&status))?;
     wire::append_result_from(answer).map_err(network_error)
 }
