@@ -45,7 +45,7 @@ pub const MAX_BATCH_COMMANDS: usize = 1_024;
 pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// Batches on their way through consensus at once. The disk syncs one after the other: two half batches take as long
-/// as two whole ones, so commands rather gather while one batch is under way.
+/// as two whole ones, so commands rather gather while one batch is under way (docs/adr/0024-gathered-beside-the-clients.md).
 pub const MAX_BATCHES_IN_FLIGHT: usize = 1;
 
 /// A new member votes once it lacks no more entries than this: some moments of a busy leader's work.

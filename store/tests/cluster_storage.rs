@@ -33,9 +33,9 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Builder {
         let backend = Arc::new(RocksBackend::open(&dir.path().join("state"), open).expect("opens"));
         let (applier, ..) = Applier::open(backend, ApplyOptions::default()).expect("opens");
         let state = apply_thread::applied_state(&applier).expect("decodes");
-        let apply = apply_thread::spawn(applier).expect("starts");
+        let apply = apply_thread::spawn(applier, watch::Sender::new(0)).expect("starts");
         let snapshots = SnapshotRoot::open(dir.path().join("snap")).expect("opens");
-        Ok((dir, log, StateMachine::new(apply, state, snapshots, watch::Sender::new(0))))
+        Ok((dir, log, StateMachine::new(apply, state, snapshots)))
     }
 }
 

@@ -147,10 +147,12 @@ fn a_flipped_bit_in_the_log_is_found() {
 }
 
 #[test]
-fn a_flipped_bit_in_the_newest_state_is_found() {
+fn a_flipped_bit_in_the_list_of_the_states_files_is_found() {
     let damage = |member: &Path| {
-        let newest = largest(&member.join("state"), "log");
-        flip_a_bit(&newest, middle(&newest));
+        let files = fs::read_dir(member.join("state/00000001")).unwrap().map(|entry| entry.unwrap().path());
+        let is_list = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with("MANIFEST");
+        let list = files.into_iter().find(is_list).unwrap();
+        flip_a_bit(&list, middle(&list));
     };
     refuses(&stopped_member(false), damage, "open the state in");
 }

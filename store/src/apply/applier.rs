@@ -238,12 +238,9 @@ impl Applier {
         }
     }
 
-    /// Makes all that was applied survive a power cut; to be called before the raft log is purged.
-    pub fn sync(&self) -> Result<(), FatalError> {
-        failpoint::pass(Point::StateBeforeSync);
-        self.mvcc.version().backend.sync().map_err(FatalError::Sync)?;
-        failpoint::pass(Point::StateAfterSync);
-        Ok(())
+    /// What makes all that was applied by now survive a power cut.
+    pub fn syncer(&self) -> Syncer {
+        Syncer { backend: self.mvcc.version().backend.clone() }
     }
 
     /// Writes the applied state into `dir`, which must not exist yet. Plain files, no folders.
@@ -269,6 +266,21 @@ impl Applier {
         self.mvcc.publish(version);
         self.hub.restored(revision);
         self.remove_from(compact_finished, false);
+        Ok(())
+    }
+}
+
+/// Syncs the state away from its owner, who goes on applying meanwhile: to be done before the raft log is purged.
+#[derive(Debug)]
+pub struct Syncer {
+    backend: Arc<dyn Backend>,
+}
+
+impl Syncer {
+    pub fn sync(&self) -> Result<(), FatalError> {
+        failpoint::pass(Point::StateBeforeSync);
+        self.backend.sync().map_err(FatalError::Sync)?;
+        failpoint::pass(Point::StateAfterSync);
         Ok(())
     }
 }

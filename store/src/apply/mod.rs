@@ -22,5 +22,5 @@ pub mod members;
 pub mod put;
 pub mod txn;
 
-pub use applier::{AppliedPosition, Applier, ApplyOptions, FatalError, OpenError};
+pub use applier::{AppliedPosition, Applier, ApplyOptions, FatalError, OpenError, Syncer};
 pub use command::Reply;

@@ -14,19 +14,32 @@ pub enum Change {
 #[derive(Debug, Clone, Default)]
 pub struct WriteBatch {
     changes: Vec<Change>,
+    size_bytes: usize,
 }
+
+/// What a change takes beside key and value: kind, column, and two lengths.
+const CHANGE_HEAD_BYTES: usize = 1 + 5 + 5 + 5;
 
 impl WriteBatch {
     pub fn put(&mut self, column: Column, key: impl Into<Bytes>, value: impl Into<Bytes>) {
-        self.changes.push(Change::Put { column, key: key.into(), value: value.into() });
+        let (key, value) = (key.into(), value.into());
+        self.size_bytes += CHANGE_HEAD_BYTES + key.len() + value.len();
+        self.changes.push(Change::Put { column, key, value });
     }
 
     pub fn delete(&mut self, column: Column, key: impl Into<Bytes>) {
-        self.changes.push(Change::Delete { column, key: key.into() });
+        let key = key.into();
+        self.size_bytes += CHANGE_HEAD_BYTES + key.len();
+        self.changes.push(Change::Delete { column, key });
     }
 
     pub fn changes(&self) -> &[Change] {
         &self.changes
+    }
+
+    /// About what the batch takes in one piece, and no less.
+    pub fn size_bytes(&self) -> usize {
+        self.size_bytes
     }
 
     pub fn len(&self) -> usize {

@@ -14,8 +14,8 @@ use bytes::Bytes;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily, ColumnFamilyDescriptor,
-    CompactOptions, DB, DBCompressionType, DBRawIterator, DBRecoveryMode, Options, ReadOptions, Snapshot,
-    WriteOptions,
+    CompactOptions, DB, DBCompressionType, DBRawIterator, DBRecoveryMode, FlushOptions, Options, ReadOptions,
+    Snapshot, WriteOptions,
 };
 
 use super::{Backend, BackendError, BackendSize, Change, Column, Cursor, View, WriteBatch};
@@ -98,14 +98,16 @@ impl Backend for RocksBackend {
     }
 
     fn write(&self, batch: &WriteBatch) -> Result<(), BackendError> {
-        let mut writes = rocksdb::WriteBatch::default();
+        let families = Column::ALL.map(|column| self.family(column));
+        let mut writes = rocksdb::WriteBatch::with_capacity_bytes(batch.size_bytes());
         for change in batch.changes() {
             match change {
-                Change::Put { column, key, value } => writes.put_cf(self.family(*column), key, value),
-                Change::Delete { column, key } => writes.delete_cf(self.family(*column), key),
+                Change::Put { column, key, value } => writes.put_cf(families[*column as usize], key, value),
+                Change::Delete { column, key } => writes.delete_cf(families[*column as usize], key),
             }
         }
-        let options = WriteOptions::default();
+        let mut options = WriteOptions::default();
+        options.disable_wal(true);
         self.db.write_opt(&writes, &options).map_err(|source| BackendError::Write { source: source.into() })
     }
 
@@ -115,7 +117,11 @@ impl Backend for RocksBackend {
     }
 
     fn sync(&self) -> Result<(), BackendError> {
-        self.db.flush_wal(true).map_err(|source| BackendError::Write { source: source.into() })
+        let mut options = FlushOptions::default();
+        options.set_wait(true);
+        let families = Column::ALL.map(|column| self.family(column));
+        let flushed = self.db.flush_cfs_opt(&families, &options);
+        flushed.map_err(|source| BackendError::Write { source: source.into() })
     }
 
     fn checkpoint(&self, dir: &Path) -> Result<(), BackendError> {
@@ -239,11 +245,14 @@ fn open_db(dir: &Path, create: bool) -> Result<DB, BackendError> {
 fn database_options(create: bool) -> Options {
     let mut options = Options::default();
     options.create_if_missing(create);
-    // A torn record at the very end is applied again from the raft log; a broken one before it must be an error.
+    // Writes go to memory alone; all column families reach the disk together, and with them the applied position
+    // (docs/adr/0023-state-without-a-log-of-its-own.md).
+    options.set_atomic_flush(true);
+    // Earlier versions wrote a log. A torn record at its end is applied again from the raft log; a broken one before it
+    // must be an error.
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
     options.create_missing_column_families(true);
     options.set_db_write_buffer_size(limits::STATE_WRITE_BUFFER_BYTES);
-    options.set_max_total_wal_size(limits::STATE_WAL_BYTES);
     options.set_max_background_jobs(2);
     options.set_max_open_files(512);
     options.set_bytes_per_sync(1 << 20);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use openraft::errors::{InitializeError, RaftError};
 use openraft::storage::RaftLogStorage;
 use openraft::{Config as RaftConfig, SnapshotPolicy};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -100,7 +101,8 @@ impl Started {
     }
 }
 
-/// To be run on the [`super::raft_thread`]: every task of consensus is spawned where this runs.
+/// To be run on the [`super::raft_thread`]: every task of consensus is spawned where this runs, but for the two that gather
+/// what clients want and tell all of them the outcome. Those live beside the clients, so that this wakes no other thread.
 pub async fn start(
     settings: Settings,
     mut log: LogStore,
@@ -108,7 +110,7 @@ pub async fn start(
     snapshots: SnapshotRoot,
     tasks: Tasks,
 ) -> Result<Started, StartError> {
-    let Tasks { tracker, shutdown, metrics } = &tasks;
+    let Tasks { tracker, shutdown, metrics, clients } = &tasks;
     let config = raft_config(&settings).map_err(|error| StartError::Timing(error.to_string()))?;
     let own_id = settings.member_id;
     let peers = Peers::new(
@@ -121,9 +123,9 @@ pub async fn start(
 
     let state = apply_thread::applied_state(&applier).map_err(StartError::AppliedPosition)?;
     check_whole(&mut log, state.last_applied).await?;
-    let (applied_sender, applied) = watch::channel(0);
-    let apply = apply_thread::spawn(applier).map_err(StartError::Thread)?;
-    let state_machine = StateMachine::new(apply, state, snapshots.clone(), applied_sender)
+    let (applied_sender, applied) = watch::channel(state.last_applied.map_or(0, |log_id| log_id.index));
+    let apply = apply_thread::spawn(applier, applied_sender).map_err(StartError::Thread)?;
+    let state_machine = StateMachine::new(apply, state, snapshots.clone())
         .telling_slow(settings.slow_apply, metrics.slow_apply.clone());
 
     let network = Network {
@@ -162,7 +164,7 @@ pub async fn start(
         timeout: request_timeout,
         retry_interval: settings.heartbeat_interval / 2,
     };
-    tracker.spawn(proposer.run(shutdown.clone()));
+    tracker.spawn_on(proposer.run(shutdown.clone()), clients);
     let rounds = ReadRounds {
         raft: raft.clone(),
         routes: routes.clone(),
@@ -171,7 +173,7 @@ pub async fn start(
         timeout: request_timeout,
         retry_interval: settings.heartbeat_interval / 2,
     };
-    tracker.spawn(rounds.run(shutdown.clone()));
+    tracker.spawn_on(rounds.run(shutdown.clone()), clients);
 
     let inner = Inner {
         raft: raft.clone(),
@@ -209,6 +211,8 @@ pub struct Tasks {
     pub tracker: TaskTracker,
     pub shutdown: CancellationToken,
     pub metrics: Arc<Metrics>,
+    /// Where clients are served.
+    pub clients: Handle,
 }
 
 /// Writes the first membership into an empty log. Every member of a new cluster does this with the same members, so

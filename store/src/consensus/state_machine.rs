@@ -1,6 +1,5 @@
 //! Hands committed entries to [`crate::apply`], in log order, and makes and takes snapshots.
 //!
-//! Promised: the applied position that readers wait for moves only after the change is visible to them.
 //! Invariant: nothing is purged from the log before the state that stands for it is synced (`build_snapshot`).
 
 use std::io;
@@ -10,16 +9,14 @@ use std::time::{Duration, Instant};
 use futures::{Stream, StreamExt};
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{OptionalSend, RaftSnapshotBuilder, Snapshot};
-use tokio::sync::watch;
 
-use super::apply_thread::{AppliedState, ApplyHandle};
+use super::apply_thread::{AppliedState, ApplyHandle, Committed};
 use super::snapshot::{SnapshotFiles, SnapshotRoot};
-use super::types::{BatchReply, Entry, LogId, Payload, SnapshotMeta, StoredMembership, TypeConfig};
+use super::types::{LogId, Payload, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::limits::MAX_APPLY_ENTRIES;
 use crate::metrics::Counter;
 
 type RaftSnapshot = openraft::type_config::alias::SnapshotOf<TypeConfig, SnapshotFiles>;
-type Responder = openraft::storage::ApplyResponder<TypeConfig>;
 
 pub struct StateMachine {
     apply: ApplyHandle,
@@ -28,8 +25,6 @@ pub struct StateMachine {
     membership: StoredMembership,
     /// Where the newest built snapshot stands; `None` until raft builds or installs one in this run.
     built: bool,
-    /// Index of the last applied entry, for readers.
-    applied_index: watch::Sender<u64>,
     /// What is slower is logged and counted.
     slow: Option<(Duration, Counter)>,
 }
@@ -41,15 +36,9 @@ pub struct SnapshotBuilder {
 }
 
 impl StateMachine {
-    pub fn new(
-        apply: ApplyHandle,
-        state: AppliedState,
-        snapshots: SnapshotRoot,
-        applied_index: watch::Sender<u64>,
-    ) -> Self {
+    pub fn new(apply: ApplyHandle, state: AppliedState, snapshots: SnapshotRoot) -> Self {
         let AppliedState { last_applied, membership } = state;
-        applied_index.send_replace(last_applied.map_or(0, |log_id| log_id.index));
-        StateMachine { apply, snapshots, last_applied, membership, built: false, applied_index, slow: None }
+        StateMachine { apply, snapshots, last_applied, membership, built: false, slow: None }
     }
 
     pub fn telling_slow(mut self, threshold: Duration, counter: Counter) -> Self {
@@ -61,11 +50,8 @@ impl StateMachine {
         SnapshotMeta { last_log_id: self.last_applied, last_membership: self.membership.clone() }
     }
 
-    async fn apply_some(
-        &mut self,
-        entries: Vec<Entry>,
-        responders: Vec<Option<Responder>>,
-    ) -> io::Result<()> {
+    async fn apply_some(&mut self, committed: Committed) -> io::Result<()> {
+        let entries = &committed.entries;
         let Some(last) = entries.last().map(|entry| entry.log_id) else { return Ok(()) };
         let membership = entries.iter().rev().find_map(|entry| match &entry.payload {
             Payload::Membership(membership) => {
@@ -74,15 +60,12 @@ impl StateMachine {
             Payload::Blank | Payload::Normal(_) => None,
         });
         let began = Instant::now();
-        let replies = self.apply.apply(entries).await?;
+        self.apply.apply(committed).await?;
         self.tell_slow(began.elapsed());
-        assert_eq!(replies.len(), responders.len(), "one reply list per entry");
         self.last_applied = Some(last);
         if let Some(membership) = membership {
             self.membership = membership;
         }
-        self.applied_index.send_replace(last.index);
-        respond(responders, replies);
         Ok(())
     }
 }
@@ -94,14 +77,6 @@ impl StateMachine {
         {
             counter.inc();
             tracing::warn!(?took, expected = ?threshold, "apply took too long");
-        }
-    }
-}
-
-fn respond(responders: Vec<Option<Responder>>, replies: Vec<BatchReply>) {
-    for (responder, reply) in responders.into_iter().zip(replies) {
-        if let Some(responder) = responder {
-            responder.send(reply);
         }
     }
 }
@@ -118,16 +93,16 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     where
         S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
     {
-        let (mut batch, mut responders) = (Vec::new(), Vec::new());
+        let mut committed = Committed::default();
         while let Some(item) = entries.next().await {
             let (entry, responder) = item?;
-            batch.push(entry);
-            responders.push(responder);
-            if batch.len() == MAX_APPLY_ENTRIES {
-                self.apply_some(std::mem::take(&mut batch), std::mem::take(&mut responders)).await?;
+            committed.entries.push(entry);
+            committed.responders.push(responder);
+            if committed.entries.len() == MAX_APPLY_ENTRIES {
+                self.apply_some(std::mem::take(&mut committed)).await?;
             }
         }
-        self.apply_some(batch, responders).await
+        self.apply_some(committed).await
     }
 
     async fn try_create_snapshot_builder(&mut self, _force: bool) -> Option<SnapshotBuilder> {
@@ -147,7 +122,6 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         self.last_applied = meta.last_log_id;
         self.membership = meta.last_membership.clone();
         self.built = true;
-        self.applied_index.send_replace(meta.last_log_id.map_or(0, |log_id| log_id.index));
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use balsa_proto::store::MemberRecord;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -101,7 +102,12 @@ impl Member {
         let (tracker, core, clients) =
             (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
         let removed = CancellationToken::new();
-        let tasks = Tasks { tracker: tracker.clone(), shutdown: core.clone(), metrics: metrics.clone() };
+        let tasks = Tasks {
+            tracker: tracker.clone(),
+            shutdown: core.clone(),
+            metrics: metrics.clone(),
+            clients: Handle::current(),
+        };
         let settings = Settings {
             cluster_id,
             member_id,

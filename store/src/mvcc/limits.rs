@@ -4,13 +4,13 @@ use std::time::Duration;
 
 /// One cache for the blocks, indexes and filters of all column families: the resident price of an idle store.
 pub const STATE_BLOCK_CACHE_BYTES: usize = 32 << 20;
-/// All memtables together; RocksDB flushes the largest when the sum is reached.
+/// All memtables together. Bounds what a restart after a crash applies again from the raft log.
 pub const STATE_WRITE_BUFFER_BYTES: usize = 32 << 20;
 pub const STATE_KV_WRITE_BUFFER_BYTES: usize = 16 << 20;
 pub const STATE_LOG_WRITE_BUFFER_BYTES: usize = 8 << 20;
-pub const STATE_SMALL_WRITE_BUFFER_BYTES: usize = 1 << 20;
-/// Bounds what a restart replays from RocksDB's own log.
-pub const STATE_WAL_BYTES: u64 = 64 << 20;
+/// Of the columns that a state has little of. All columns are flushed when one is full, and the position of each batch counts
+/// here: none of them may be full before the large ones are.
+pub const STATE_SMALL_WRITE_BUFFER_BYTES: usize = 8 << 20;
 
 /// Log records that one compaction step looks at before its deletes are written and others get a turn. etcd's value.
 pub const COMPACTION_STEP_RECORDS: usize = 1000;
