@@ -16,10 +16,13 @@ use balsa_proto::etcd::etcdserverpb::alarm_request::AlarmAction;
 use balsa_proto::etcd::etcdserverpb::kv_client::KvClient;
 use balsa_proto::etcd::etcdserverpb::lease_client::LeaseClient;
 use balsa_proto::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
+use balsa_proto::etcd::etcdserverpb::watch_client::WatchClient;
 use balsa_proto::etcd::etcdserverpb::{
     AlarmRequest, AlarmType, CompactionRequest, DeleteRangeRequest, HashKvRequest, LeaseGrantRequest,
-    LeaseTimeToLiveRequest, PutRequest, RangeRequest,
+    LeaseTimeToLiveRequest, PutRequest, RangeRequest, WatchCreateRequest, WatchRequest, WatchResponse,
+    watch_request::RequestUnion,
 };
+use futures::StreamExt;
 use harness::{Cluster, eventually};
 use tonic::transport::{Channel, Endpoint};
 
@@ -147,6 +150,7 @@ fn bug_16029_a_snapshot_of_a_stock_etcd_starts_ours_and_the_revision_can_be_rais
             let old = RangeRequest { key: "a".into(), revision: 608, ..Default::default() };
             let compacted = cluster.kv(2).range(old).await.unwrap_err();
             assert_eq!(compacted.message(), "etcdserver: mvcc: required revision has been compacted");
+            assert_eq!(first_of_watch(&ours, 608).await.compact_revision, 608 + 1_000_000);
             assert_eq!(cluster.get(2, "a", false).await.unwrap().as_deref(), Some("2"));
         });
     }
@@ -239,6 +243,16 @@ fn a_damaged_snapshot_is_refused_in_a_sentence() {
         assert!(error.contains(sentence), "{error}");
         assert!(!data_dir.join("member").exists(), "nothing that a member would start from");
     }
+}
+
+/// What a watch of before the restore hears, behind the word that it is there.
+async fn first_of_watch(channel: &Channel, start_revision: i64) -> WatchResponse {
+    let create = WatchCreateRequest { key: "a".into(), start_revision, ..Default::default() };
+    let request = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
+    let requests = futures::stream::iter([request]).chain(futures::stream::pending());
+    let mut answers = WatchClient::new(channel.clone()).watch(requests).await.unwrap().into_inner();
+    assert!(answers.message().await.unwrap().unwrap().created);
+    answers.message().await.unwrap().unwrap()
 }
 
 async fn serves(channel: &Channel) -> bool {

@@ -120,7 +120,8 @@ impl Peer for PeerService {
         request: Request<Streaming<pb::SnapshotPart>>,
     ) -> Result<Response<pb::InstallSnapshotResponse>, Status> {
         let peer = peer_traffic::caller(request.metadata().as_ref());
-        let peer = peer.and_then(|id| self.metrics.peers.known(id));
+        // Its stamp was checked. It may call before this member has asked after anybody.
+        let peer = peer.map(|id| self.metrics.peers.of(id));
         let (began, _held) = (Instant::now(), peer.as_ref().map(|peer| peer.snapshots_in.inflight.held()));
         let outcome = self.receive_snapshot(request.into_inner()).await;
         if let Some(peer) = peer {

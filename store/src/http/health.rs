@@ -82,28 +82,37 @@ fn alarm(identity: &Identity, query: &str) -> Option<&'static str> {
     names.find(|name| !parameters(query).any(|(key, value)| key == "exclude" && value == *name))
 }
 
+/// What a path asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Checks {
+    checks: &'static [Check],
+    /// One, by its own path.
+    is_named: bool,
+}
+
 /// The checks behind `/livez`, `/readyz`, or one of their sub-paths.
-pub fn check_of(path: &str) -> Option<Vec<Check>> {
+pub fn check_of(path: &str) -> Option<Checks> {
     let (all, rest) = match (path.strip_prefix("/livez"), path.strip_prefix("/readyz")) {
         (Some(rest), _) => (LIVEZ, rest),
         (_, Some(rest)) => (READYZ, rest),
         (None, None) => return None,
     };
     if rest.is_empty() {
-        return Some(all.to_vec());
+        return Some(Checks { checks: all, is_named: false });
     }
     let one = rest.strip_prefix('/')?;
-    all.iter().copied().find(|check| check.name() == one).map(|check| vec![check])
+    let at = all.iter().position(|check| check.name() == one)?;
+    Some(Checks { checks: &all[at..=at], is_named: true })
 }
 
 /// `ok`; or a line per check when one failed or the query says `verbose`. An excluded check is not asked, unless it is
 /// the one that the path names.
-pub async fn checks(identity: &Identity, checks: &[Check], query: &str) -> Response<Body> {
+pub async fn checks(identity: &Identity, asked: &Checks, query: &str) -> Response<Body> {
     let excluded: Vec<&str> =
         parameters(query).filter(|(key, _)| *key == "exclude").map(|(_, value)| value).collect();
     let verbose = parameters(query).any(|(key, _)| key == "verbose");
     let (mut lines, mut failed) = (String::new(), false);
-    for check in checks.iter().filter(|check| checks.len() == 1 || !excluded.contains(&check.name())) {
+    for check in asked.checks.iter().filter(|check| asked.is_named || !excluded.contains(&check.name())) {
         match check.run(identity).await {
             Ok(()) => lines.push_str(&format!("[+]{} ok\n", check.name())),
             Err(reason) => {
@@ -129,7 +138,8 @@ mod tests {
 
     #[test]
     fn paths_name_checks() {
-        let names = |path| check_of(path).map(|checks| checks.iter().map(|c| c.name()).collect::<Vec<_>>());
+        let names =
+            |path| check_of(path).map(|asked| asked.checks.iter().map(|c| c.name()).collect::<Vec<_>>());
         assert_eq!(names("/livez"), Some(vec!["serializable_read"]));
         assert_eq!(names("/readyz/linearizable_read"), Some(vec!["linearizable_read"]));
         assert_eq!(names("/livez/linearizable_read"), None);

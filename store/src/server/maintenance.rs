@@ -23,7 +23,7 @@ use crate::apply::Reply;
 use crate::consensus::snapshot::SnapshotRoot;
 use crate::error::Error;
 use crate::host;
-use crate::status::Identity;
+use crate::status::{CLUSTER_VERSION, Identity};
 
 pub struct MaintenanceService {
     identity: Identity,
@@ -113,7 +113,8 @@ impl Maintenance for MaintenanceService {
         Ok(Response::new(Box::pin(snapshots)))
     }
 
-    /// The storage has one version, which no older release reads: nothing can be downgraded to, and no job ever runs.
+    /// The storage has one version, which no older release reads: nothing can be downgraded to, no job ever runs, and none
+    /// needs to be stopped (which stock 3.6.5 says of a cluster without a job, too).
     async fn downgrade(
         &self,
         request: Request<DowngradeRequest>,
@@ -126,7 +127,10 @@ impl Maintenance for MaintenanceService {
             DowngradeAction::Validate | DowngradeAction::Enable => {
                 Err(Error::InvalidDowngradeTargetVersion.into())
             }
-            DowngradeAction::Cancel => Err(Error::NoInflightDowngrade.into()),
+            DowngradeAction::Cancel => {
+                let version = CLUSTER_VERSION.trim_end_matches(".0").to_owned();
+                Ok(Response::new(DowngradeResponse { header: Some(self.identity.header()), version }))
+            }
         }
     }
 }

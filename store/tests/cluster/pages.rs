@@ -14,6 +14,8 @@ const PAGES: &[(&str, &str)] = &[
     ("/livez", "ok\n"),
     ("/livez?verbose", "[+]serializable_read ok\nok\n"),
     ("/livez/serializable_read", "ok\n"),
+    ("/livez?exclude=serializable_read&verbose", "ok\n"),
+    ("/livez/serializable_read?exclude=serializable_read&verbose", "[+]serializable_read ok\nok\n"),
     ("/livez/linearizable_read", NOT_FOUND),
     ("/livez/", NOT_FOUND),
     ("/readyz", "ok\n"),

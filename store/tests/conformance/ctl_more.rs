@@ -112,6 +112,29 @@ async fn verify_fails_when_a_member_does_not_answer() {
     assert!(said.contains("127.0.0.1:1 does not answer") && said.ends_with("exit Some(1)"), "{said}");
 }
 
+/// The other check takes a minute; how it judges is a test of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_check_of_data_scale_measures_and_leaves_nothing() {
+    let server = Stock::start().await;
+    let tool = Tool::ours(&server);
+    let said = ok(&tool, "check datascale --auto-compact --auto-defrag");
+    let parts = [
+        "Start data scale check for work load [10000 key-value pairs, 1024 bytes per key-value, 50 concurrent clients].",
+        "PASS: Approximate system memory used : ",
+        "Compacted with revision 10002",
+        "Defragmented ",
+    ];
+    for part in parts {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+    assert_eq!(
+        ok(&tool, "get --prefix /etcdctl-check-datascale/ --count-only -w fields")
+            .matches("\"Count\" : 0")
+            .count(),
+        1
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn inspect_reads_the_directory_of_a_member_that_runs() {
     let server = Ours::start().await;

@@ -6,6 +6,7 @@
 //! | `status errors` | what is wrong with the server |
 //! | `hashkv [rev=N]` | its revisions; the hash itself is no row of a script, as it is made of absolute revisions |
 //! | `hash`, `defragment` | says whether it worked |
+//! | `downgrade ACTION [VERSION]` | the version of the answer |
 //! | `snapshot` | whether the stream is whole: pages, then the hash of all before, and what is left counts down |
 
 use balsa_proto::etcd::etcdserverpb as pb;
@@ -17,7 +18,7 @@ use tonic::transport::Channel;
 use crate::run::{failed, said};
 use crate::script_syntax::{Show, number};
 
-pub const WORDS: &[&str] = &["alarm", "status", "hashkv", "hash", "defragment", "snapshot"];
+pub const WORDS: &[&str] = &["alarm", "status", "hashkv", "hash", "defragment", "snapshot", "downgrade"];
 
 pub async fn play(channel: &Channel, words: &[&str], show: Show) -> String {
     let mut client = MaintenanceClient::new(channel.clone()).max_decoding_message_size(usize::MAX);
@@ -43,6 +44,13 @@ pub async fn play(channel: &Channel, words: &[&str], show: Show) -> String {
         }
         "hash" => said(client.hash(pb::HashRequest {}).await, |_| "hashed\n".into()),
         "defragment" => said(client.defragment(pb::DefragmentRequest {}).await, |_| "defragmented\n".into()),
+        "downgrade" => {
+            use pb::downgrade_request::DowngradeAction;
+            let action = DowngradeAction::from_str_name(&words[1].to_uppercase()).expect("an action") as i32;
+            let version = words.get(2).unwrap_or(&"").to_string();
+            let answer = client.downgrade(pb::DowngradeRequest { action, version }).await;
+            said(answer, |answer| format!("version={}\n", answer.version))
+        }
         "snapshot" => match snapshot(&mut client).await {
             Ok(line) => line,
             Err(status) => failed(&status),
