@@ -11,11 +11,11 @@ use balsa_store::consensus::snapshot::SnapshotRoot;
 use balsa_store::consensus::state_machine::StateMachine;
 use balsa_store::consensus::types::TypeConfig;
 use balsa_store::consensus::wal::HostDisk;
+use balsa_store::host::watch;
 use balsa_store::metrics::LogMetrics;
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 use tempfile::TempDir;
-use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 /// Counts the open databases: RocksDB's own threads do not survive the end of a process that has not closed it.

@@ -252,9 +252,9 @@ fn database_options(create: bool) -> Options {
     // Writes go to memory alone; all column families reach the disk together, and with them the applied position
     // (docs/adr/0023-state-without-a-log-of-its-own.md).
     options.set_atomic_flush(true);
-    // Earlier versions wrote a log. A torn record at its end is applied again from the raft log; a broken one before it
-    // must be an error.
-    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    // Earlier versions wrote a log without syncing it: a power cut may have left gaps. What stands before the first one is a
+    // whole state of some moment, and the rest is applied again from the raft log.
+    options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
     options.create_missing_column_families(true);
     options.set_db_write_buffer_size(limits::STATE_WRITE_BUFFER_BYTES);
     options.set_max_background_jobs(2);

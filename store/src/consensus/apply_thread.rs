@@ -13,7 +13,7 @@ use balsa_proto::store::command::Op;
 use balsa_proto::store::{CommandBatch, MemberAdd, MemberRecord};
 use bytes::Bytes;
 use prost::Message;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::snapshot::SnapshotDir;
 use super::types::{
@@ -22,7 +22,7 @@ use super::types::{
 use super::{MemberNode, codec};
 use crate::apply::{AppliedPosition, Applier, Syncer};
 use crate::auth::Caller;
-use crate::host;
+use crate::host::{self, watch};
 
 /// Jobs that wait for the thread. Raft's worker sends one at a time.
 const QUEUE: usize = 4;

@@ -10,13 +10,13 @@ use std::time::Duration;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::metrics::RaftServerMetrics;
 use openraft::{Instant, ServerState};
-use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::raft::Raft;
 use super::types::TypeConfig;
 use super::{Leadership, MemberView, Members};
+use crate::host::watch;
 use crate::metrics::Metrics;
 
 /// Owns what is told.

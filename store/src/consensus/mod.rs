@@ -26,6 +26,7 @@ pub mod raft_thread;
 pub mod read_index;
 pub mod reply_wire;
 pub mod runtime;
+pub mod runtime_watch;
 pub mod snapshot;
 pub mod snapshot_stream;
 pub mod sole_member;
@@ -44,7 +45,7 @@ use std::time::{Duration, Instant};
 use balsa_proto::store::command::Op;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use self::peers::{Client, Lane, Peers};
@@ -52,6 +53,7 @@ use self::proposer::CommandResult;
 use crate::apply::Reply;
 use crate::auth::Caller;
 use crate::error::Error;
+use crate::host::watch;
 use crate::limits::SLOW_READ_BARRIER;
 use crate::metrics::Metrics;
 

@@ -17,7 +17,6 @@ use balsa_proto::store::peer_client::PeerClient;
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use tokio::sync::watch;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -28,6 +27,7 @@ use super::peer_traffic::Outbound;
 use super::{ConsensusHandle, MemberNode};
 use crate::config::parse_urls;
 use crate::error::Error;
+use crate::host::watch;
 use crate::limits::{
     CONNECTION_WINDOW_BYTES, MAX_PEER_MESSAGE_BYTES, PEER_CONNECT_TIMEOUT, STREAM_WINDOW_BYTES,
 };

@@ -14,7 +14,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use openraft::errors::{ClientWriteError, RaftError};
 use prost::Message;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +24,7 @@ use super::types::EncodedBatch;
 use super::{Leadership, Routes, reply_wire};
 use crate::apply::Reply;
 use crate::error::Error;
-use crate::host;
+use crate::host::{self, watch};
 use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_COMMANDS, MAX_BATCHES_IN_FLIGHT};
 
 pub type CommandResult = Result<Reply, Error>;

@@ -16,7 +16,7 @@ use openraft::errors::{ClientWriteError, RaftError};
 use openraft::impls::ProgressResponder;
 use openraft::{ChangeMembers, Instant};
 use prost::Message;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::peers::{Client, Lane};
@@ -29,6 +29,7 @@ use super::{
 };
 use crate::auth::Caller;
 use crate::error::Error;
+use crate::host::watch;
 use crate::metrics::Metrics;
 
 pub type Raft = openraft::Raft<TypeConfig, StateMachine>;

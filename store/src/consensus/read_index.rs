@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use balsa_proto::store::ReadIndexRequest;
 use openraft::ReadPolicy;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::peers::Lane;
 use super::raft::Raft;
 use super::{Leadership, Routes};
 use crate::error::Error;
+use crate::host::watch;
 
 /// A reader that waits for a round; answered with the index to have applied.
 pub type Reader = oneshot::Sender<Result<u64, Error>>;

@@ -7,6 +7,7 @@ use openraft::OptionalSend;
 use openraft::rt::AsyncRuntime;
 use openraft_rt_tokio::{TokioMutex, TokioRuntime};
 
+use super::runtime_watch::HostWatch;
 use crate::host::{self, Chance};
 
 #[derive(Debug)]
@@ -21,7 +22,7 @@ impl AsyncRuntime for Runtime {
     type Timeout<R, T: Future<Output = R> + OptionalSend> = <TokioRuntime as AsyncRuntime>::Timeout<R, T>;
     type ThreadLocalRng = Chance;
     type Mpsc = <TokioRuntime as AsyncRuntime>::Mpsc;
-    type Watch = <TokioRuntime as AsyncRuntime>::Watch;
+    type Watch = HostWatch;
     type Oneshot = <TokioRuntime as AsyncRuntime>::Oneshot;
     type Mutex<T: OptionalSend + 'static> = TokioMutex<T>;
 

@@ -10,7 +10,7 @@ use openraft::errors::{InitializeError, RaftError};
 use openraft::storage::RaftLogStorage;
 use openraft::{Config as RaftConfig, SnapshotPolicy};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -27,6 +27,7 @@ use super::transport::Network;
 use super::types::LogId;
 use super::{ConsensusHandle, InitialMembers, Leadership, Routes, apply_thread};
 use crate::apply::Applier;
+use crate::host::watch;
 use crate::limits;
 use crate::membership::{LeaderMembers, MemberTable};
 use crate::metrics::Metrics;
@@ -137,6 +138,7 @@ pub async fn start(
     let raft = Raft::new(own_id, Arc::new(config), network, log, state_machine)
         .await
         .map_err(|error| StartError::Raft(error.to_string()))?;
+    lead_alone(&raft, own_id).await?;
 
     let (leadership_sender, leadership) = watch::channel(Leadership::default());
     let (members_sender, members) = watch::channel(Arc::default());
@@ -189,6 +191,17 @@ pub async fn start(
         stopped,
     };
     Ok(Started { raft: RaftConsensus { inner: Arc::new(inner) }, snapshots })
+}
+
+/// The only voter need not wait for others to keep silent.
+async fn lead_alone(raft: &Raft, own_id: u64) -> Result<(), StartError> {
+    let stopped = |error: &dyn std::fmt::Display| StartError::Raft(error.to_string());
+    let is_alone =
+        raft.with_raft_state(move |state| state.membership_state.effective().voter_ids().eq([own_id]));
+    if is_alone.await.map_err(|error| stopped(&error))? {
+        raft.trigger().elect(false).await.map_err(|error| stopped(&error))?;
+    }
+    Ok(())
 }
 
 /// Log and state must meet: what was cut from the log is in the state, and a state does not come without its log.
@@ -249,6 +262,9 @@ fn raft_config(settings: &Settings) -> Result<RaftConfig, openraft::ConfigError>
         // Batches are made before raft sees them, so that waiting for more gains nothing: followers get an entry while
         // the leader's own disk is still at it.
         broadcast_submitted_on_append: Some(true),
+        // Followers may hold entries that this member has lost with its power: in its old term it would write others under
+        // the same log ids.
+        enable_leader_restore: Some(false),
         ..RaftConfig::default()
     };
     config.validate()

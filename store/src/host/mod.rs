@@ -1,4 +1,5 @@
-//! What a member takes from the machine that it runs on: threads, the wall clock, and chance.
+//! What a member takes from the machine that it runs on: threads, the wall clock, chance, and in what
+//! order who waits is woken.
 //!
 //! In earnest these are the operating system's. A simulator ([`Simulated`]) brings its own for the thread that it plays
 //! members on: nothing there leaves that thread, waits in earnest or is left to chance, so that a seed decides
@@ -12,6 +13,7 @@
 mod chance;
 mod simulated;
 mod threads;
+pub mod watch;
 
 use std::time::SystemTime;
 

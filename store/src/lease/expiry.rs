@@ -1,7 +1,9 @@
 //! Deadlines of leases, on the leader. Pure: the time comes in.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::mvcc::limits::{LEASE_EXPIRIES_PER_SECOND, LEASE_REVOKE_RETRY};
 

@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::Terms;
 use super::expiry::Expiry;
@@ -33,6 +34,10 @@ struct Lease {
     terms: Terms,
     keys: BTreeSet<Bytes>,
 }
+
+/// This member keeps no deadlines: it does not lead, or has not been told yet that it does. Says nothing about any lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotPrimary;
 
 /// The answer to "how long will it live".
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,21 +106,20 @@ impl Lessor {
         }
     }
 
-    /// The lease's granted seconds, counted anew from now on; `None` if there is no such lease, if it has expired (its
-    /// revoke is on the way), or if this member is not the leader.
-    pub fn keep_alive(&self, id: i64) -> Option<i64> {
+    /// The lease's granted seconds, counted anew from now on; `None` if there is no such lease, or if it has expired (its
+    /// revoke is on the way).
+    pub fn keep_alive(&self, id: i64) -> Result<Option<i64>, NotPrimary> {
         self.keep_alive_at(id, Instant::now())
     }
 
-    pub fn keep_alive_at(&self, id: i64, now: Instant) -> Option<i64> {
+    pub fn keep_alive_at(&self, id: i64, now: Instant) -> Result<Option<i64>, NotPrimary> {
         let state = &mut *self.state.lock();
-        let lease = state.leases.get_mut(&id)?;
-        let expiry = state.expiry.as_mut()?;
-        if expiry.has_expired(id, now) {
-            return None;
-        }
-        expiry.renew(id, whole(lease.terms), now);
-        Some(lease.terms.ttl_seconds)
+        let expiry = state.expiry.as_mut().ok_or(NotPrimary)?;
+        let lease = state.leases.get(&id).filter(|_| !expiry.has_expired(id, now));
+        Ok(lease.map(|lease| {
+            expiry.renew(id, whole(lease.terms), now);
+            lease.terms.ttl_seconds
+        }))
     }
 
     /// `None` if there is no such lease.
@@ -215,20 +219,21 @@ mod tests {
     #[test]
     fn only_a_leader_renews_and_expires() {
         let (lessor, start) = (lessor(), Instant::now());
-        assert_eq!(lessor.keep_alive_at(7, start), None);
+        assert_eq!(lessor.keep_alive_at(7, start), Err(NotPrimary));
         assert_eq!(lessor.expired(start + 100 * SECOND, 10), Vec::<i64>::new());
         lessor.promote_at(SECOND, start);
-        assert_eq!(lessor.keep_alive_at(7, start), Some(10));
+        assert_eq!(lessor.keep_alive_at(7, start), Ok(Some(10)));
         assert_eq!(lessor.expired(start + 10 * SECOND, 10), vec![7]);
         lessor.demote();
         assert_eq!(lessor.expired(start + 100 * SECOND, 10), Vec::<i64>::new());
+        assert_eq!(lessor.keep_alive_at(7, start), Err(NotPrimary), "the lease is not gone");
     }
 
     #[test]
     fn an_expired_lease_is_not_renewed_any_more() {
         let (lessor, start) = (lessor(), Instant::now());
         lessor.promote_at(Duration::ZERO, start);
-        assert_eq!(lessor.keep_alive_at(7, start + 10 * SECOND), None);
+        assert_eq!(lessor.keep_alive_at(7, start + 10 * SECOND), Ok(None));
         assert!(lessor.contains(7), "it is there until the revoke is applied");
     }
 

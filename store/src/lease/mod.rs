@@ -10,7 +10,7 @@ pub mod expiry;
 pub mod lessor;
 pub mod terms;
 
-pub use lessor::{Lessor, TimeToLive};
+pub use lessor::{Lessor, NotPrimary, TimeToLive};
 pub use terms::Terms;
 
 #[cfg(test)]

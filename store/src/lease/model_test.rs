@@ -5,12 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use balsa_proto::etcd::etcdserverpb as pb;
 use balsa_proto::store::{Command, CommandBatch, command::Op};
 use bytes::Bytes;
 use proptest::prelude::*;
+use tokio::time::Instant;
 
 use super::Lessor;
 use crate::apply::{AppliedPosition, Applier, ApplyOptions, Reply};
@@ -156,7 +157,7 @@ fn play(mut store: Store, model: &mut Model, step: &Step) -> Store {
                 matches!(answer, Ok(Reply::LeaseGrant(granted)) if granted.id == id && granted.ttl == ttl)
             );
             // Right behind the grant it is there; and its time is that of this clock from now on.
-            assert_eq!(store.lessor.keep_alive_at(id, store.now), Some(ttl));
+            assert_eq!(store.lessor.keep_alive_at(id, store.now), Ok(Some(ttl)));
             let deadline = store.now + seconds(ttl);
             model.leases.insert(id, Lease { ttl, remaining: 0, deadline });
         }
@@ -164,12 +165,12 @@ fn play(mut store: Store, model: &mut Model, step: &Step) -> Store {
             let answer = store.revoke(id);
             assert_eq!(answer.is_ok(), model.leases.contains_key(&id), "{answer:?}");
             model.end(id);
-            assert_eq!(store.lessor.keep_alive_at(id, store.now), None, "a revoked lease stays revoked");
+            assert_eq!(store.lessor.keep_alive_at(id, store.now), Ok(None), "a revoked lease stays revoked");
         }
         Step::KeepAlive(id) => {
             let answer = store.lessor.keep_alive_at(id, store.now);
             let lease = model.leases.get_mut(&id).filter(|lease| lease.deadline > store.now);
-            assert_eq!(answer, lease.as_ref().map(|lease| lease.ttl));
+            assert_eq!(answer, Ok(lease.as_ref().map(|lease| lease.ttl)));
             if let Some(lease) = lease {
                 lease.deadline = store.now + seconds(lease.ttl);
             }

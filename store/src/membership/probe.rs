@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use balsa_proto::store::MemberRecord;
-use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::peer_page;
 use super::table::MemberTable;
 use crate::config::parse_urls;
+use crate::host::watch;
 use crate::limits::PEER_PROBE_INTERVAL;
 use crate::metrics::PeerMetrics;
 use crate::server::connect::Connector;

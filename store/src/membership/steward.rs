@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::plan::{self, Action, Situation};
 use super::table::MemberTable;
 use crate::consensus::ConsensusHandle;
+use crate::host::watch;
 use crate::limits::MAX_VOTER_LAG_ENTRIES;
 
 /// Owns the steps of raft's membership.

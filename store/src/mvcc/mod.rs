@@ -32,7 +32,6 @@ use balsa_proto::etcd::etcdserverpb::{RangeRequest, RangeResponse, ResponseHeade
 use balsa_proto::etcd::mvccpb::KeyValue;
 use bytes::Bytes;
 use prost::Message;
-use tokio::sync::watch;
 
 pub use alarms::Alarms;
 pub use counts::Counts;
@@ -42,6 +41,7 @@ pub use key_range::{KeyRange, prefix_end};
 use crate::auth::AuthState;
 use crate::backend::{Backend, BackendSize};
 use crate::error::Error;
+use crate::host::watch;
 use crate::membership::MemberTable;
 use crate::revision::Revision;
 use hash::CompactionHashes;

@@ -30,7 +30,7 @@ use crate::apply::Reply;
 use crate::auth::Permit;
 use crate::error::Error;
 use crate::host;
-use crate::lease::Lessor;
+use crate::lease::{Lessor, NotPrimary};
 use crate::limits::{LEASE_APPLIED_WAIT, MAX_LEASE_TTL_SECONDS, STREAM_BUFFER};
 use crate::status::Identity;
 
@@ -45,7 +45,8 @@ impl LeaderLeases {
     /// A lease that is gone is not an error: its time to live is 0.
     pub async fn keep_alive(&self, id: i64) -> Result<LeaseKeepAliveResponse, Error> {
         self.identity.consensus.confirm_leadership(LEASE_APPLIED_WAIT).await?;
-        let ttl = self.lessor.keep_alive(id).unwrap_or(0);
+        // Between an election and the word of it, or once cut off, nothing is known of the lease's end: ask again.
+        let ttl = self.lessor.keep_alive(id).map_err(|NotPrimary| Error::NotLeader)?.unwrap_or(0);
         self.identity.mvcc.counts().lease_renewals.add(u64::from(ttl > 0));
         Ok(LeaseKeepAliveResponse { header: Some(self.identity.header()), id, ttl })
     }

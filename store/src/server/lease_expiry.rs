@@ -3,11 +3,11 @@
 //! Invariant: revokes are appended only in the term in which this member found them expired. A leader that was deposed
 //! in between must not end what its successor may have renewed.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use balsa_proto::etcd::etcdserverpb::LeaseRevokeRequest;
 use balsa_proto::store::command::Op;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::consensus::{ConsensusHandle, Leadership};

@@ -6,12 +6,12 @@
 //! *Not* promised: an exact bound. Commands of several members that are under way at once may all fit by themselves.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use balsa_proto::etcd::etcdserverpb::alarm_request::AlarmAction;
 use balsa_proto::etcd::etcdserverpb::{AlarmMember, AlarmRequest, AlarmType};
 use balsa_proto::store::command::Op;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::apply::capped;
 use crate::auth::Caller;
