@@ -45,6 +45,10 @@ pub const EVENT_TTL: Duration = Duration::from_secs(3600);
 pub const LEASE_REUSE: Duration = Duration::from_secs(60);
 /// … but no more than this many of them.
 pub const LEASE_MAX_OBJECTS: u32 = 1000;
+/// A server that has not said for this long that it lives is no endpoint of the Service `kubernetes`; stock value…
+pub const PRESENCE_TTL: Duration = Duration::from_secs(15);
+/// … and how often it says so; stock value.
+pub const PRESENCE_INTERVAL: Duration = Duration::from_secs(10);
 /// History older than this is compacted away; stock `--etcd-compaction-interval`.
 pub const COMPACTION_INTERVAL: Duration = Duration::from_secs(300);
 /// Attempts of `generateName` before AlreadyExists is returned; stock value.

@@ -115,6 +115,7 @@ async fn start_up(api: SharedApi, facts: Facts, ready: oneshot::Sender<()>, shut
             // Nobody waiting is fine: the caller may only be interested in the end.
             let _ = ready.send(());
         }
-        () = shutdown.cancelled() => {}
+        () = shutdown.cancelled() => return,
     }
+    bootstrap::keep(&api, &facts, &shutdown).await;
 }

@@ -92,6 +92,10 @@ pub trait ApiLink: Send + Sync + 'static {
     async fn node(&self, _name: &str) -> Result<Node, Error> {
         nobody()
     }
+    /// As last seen; followed from then on.
+    async fn followed_node(&self, _name: &str) -> Option<Arc<Node>> {
+        None
+    }
     async fn create_node(&self, _node: &Node) -> Result<Node, Error> {
         nobody()
     }
@@ -131,6 +135,7 @@ pub struct Link {
     services: Store<Service>,
     config_maps: Following<ConfigMap>,
     secrets: Following<Secret>,
+    nodes: Following<Node>,
 }
 
 /// The reflectors behind a link; runs until shutdown.
@@ -151,6 +156,7 @@ pub fn connect(client: Client, node_name: &str) -> (Link, LinkTasks, mpsc::Recei
         services: services.store(),
         config_maps: Following::new(client.clone(), changes.clone()),
         secrets: Following::new(client.clone(), changes.clone()),
+        nodes: Following::new(client.clone(), changes.clone()),
         client,
     };
     (link, LinkTasks { pods, services, changes }, feed)
@@ -180,7 +186,7 @@ impl LinkTasks {
     }
 }
 
-/// Watches of single objects by name, which is all that a node may watch of Secrets.
+/// Watches of single objects by name, which is all that a node may watch of Secrets and needs of Nodes.
 struct Following<K> {
     client: Client,
     changes: mpsc::Sender<Change>,
@@ -322,6 +328,10 @@ impl ApiLink for Link {
 
     async fn node(&self, name: &str) -> Result<Node, Error> {
         self.client.get("", name).await
+    }
+
+    async fn followed_node(&self, name: &str) -> Option<Arc<Node>> {
+        self.nodes.get(&ObjectKey::new("", name)).await
     }
 
     async fn create_node(&self, node: &Node) -> Result<Node, Error> {

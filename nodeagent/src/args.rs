@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Taint;
 
 use crate::config::{Config, RuntimeChoice};
 use crate::error::Error;
+use crate::node::thresholds::Thresholds;
 use crate::{kubelet_config, services};
 
 const USER_AGENT: &str = concat!("kubelet/balsa-", env!("CARGO_PKG_VERSION"));
@@ -69,6 +70,9 @@ pub struct Args {
     /// Most pods on this node
     #[arg(long)]
     pub max_pods: Option<u32>,
+    /// Below which the node is under pressure, such as memory.available<100Mi,nodefs.available<10%
+    #[arg(long, value_name = "THRESHOLDS", value_parser = Thresholds::parse)]
+    pub eviction_hard: Option<Thresholds>,
     /// Enforce CPU limits by CFS quota
     #[arg(long)]
     pub cpu_cfs_quota: Option<bool>,
@@ -115,6 +119,7 @@ impl Args {
         }
         config.register_node &= self.register_node;
         config.max_pods = self.max_pods.unwrap_or(config.max_pods);
+        config.thresholds = self.eviction_hard.unwrap_or(config.thresholds);
         config.enforces_cpu_quota = self.cpu_cfs_quota.unwrap_or(config.enforces_cpu_quota);
         Ok(())
     }

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Taint;
 
 use crate::node::capacity::Reserved;
 use crate::node::info;
+use crate::node::thresholds::Thresholds;
 use crate::runtime::containerd;
 use crate::serve::rotate;
 use crate::services;
@@ -47,6 +48,8 @@ pub struct Config {
     pub serving_pem: Option<(Vec<u8>, Vec<u8>)>,
     pub max_pods: u32,
     pub reserved: Reserved,
+    /// Below which the node is under pressure.
+    pub thresholds: Thresholds,
     pub enforces_cpu_quota: bool,
     pub log_rotation: rotate::Policy,
     /// Service proxy, cluster DNS and pod network.
@@ -80,6 +83,7 @@ impl Config {
             serving_pem: None,
             max_pods: 110,
             reserved: Reserved::default(),
+            thresholds: Thresholds::default(),
             enforces_cpu_quota: true,
             log_rotation: rotate::Policy { max_bytes: 10 << 20, max_files: 5 },
             services: services::Args::default(),

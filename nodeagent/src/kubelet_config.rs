@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::args::read;
 use crate::config::{Config, RuntimeChoice};
 use crate::error::Error;
+use crate::node::thresholds::Thresholds;
 
 pub fn apply(path: &Path, config: &mut Config) -> Result<(), Error> {
     let text = String::from_utf8_lossy(&read(path)?).into_owned();
@@ -67,6 +68,10 @@ fn apply_field(name: &str, value: &Value, config: &mut Config) -> Result<(), Str
             if let Some(socket) = non_empty(typed(name, value)?) {
                 config.runtime = RuntimeChoice::Endpoint(PathBuf::from(socket));
             }
+        }
+        "evictionHard" if !is_default(value) => {
+            let thresholds = Thresholds::from_signals(&typed(name, value)?);
+            config.thresholds = thresholds.map_err(|error| format!("field {name}: {error}"))?;
         }
         "kubeReserved" | "systemReserved" => reserve(name, value, config)?,
         "cgroupDriver" if value == "cgroupfs" => {}

@@ -262,6 +262,7 @@ fn registration(
         taints: config.taints.clone(),
         max_pods: config.max_pods,
         reserved: config.reserved,
+        thresholds: config.thresholds,
         paths: shared.paths.clone(),
         system: node::info::system(container_runtime),
     }

@@ -12,6 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::authz::bootstrap as rbac;
 use crate::error::ApiError;
@@ -42,6 +43,11 @@ pub async fn run(api: &Api, facts: &Facts) {
             }
         }
     }
+}
+
+/// Goes on for as long as this server lives.
+pub async fn keep(api: &Api, facts: &Facts, shutdown: &CancellationToken) {
+    kubernetes_service::keep(api, facts, shutdown).await;
 }
 
 async fn make_all(api: &Api, facts: &Facts) -> Result<(), ApiError> {

@@ -1,7 +1,7 @@
 //! Leases for objects that expire (events): one lease serves many objects, as in the stock apiserver, so that
 //! a burst of events does not become a burst of leases.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use balsa_proto::etcd::etcdserverpb::{LeaseGrantRequest, lease_client::LeaseClient};
 use tokio::sync::Mutex;
@@ -34,11 +34,15 @@ impl Leases {
             lease.objects += 1;
             return Ok(lease.id);
         }
-        let ttl = limits::EVENT_TTL + limits::LEASE_REUSE;
+        let id = self.grant(limits::EVENT_TTL + limits::LEASE_REUSE).await?;
+        *current = Some(Current { id, granted: Instant::now(), objects: 1 });
+        Ok(id)
+    }
+
+    /// A lease that nobody keeps alive.
+    pub(super) async fn grant(&self, ttl: Duration) -> Result<i64, StoreError> {
         let request = LeaseGrantRequest { ttl: ttl.as_secs() as i64, id: 0 };
-        let granted = self.client.clone().lease_grant(request).await?.into_inner();
-        *current = Some(Current { id: granted.id, granted: Instant::now(), objects: 1 });
-        Ok(granted.id)
+        Ok(self.client.clone().lease_grant(request).await?.into_inner().id)
     }
 
     /// Forgets a lease that etcd says is gone.

@@ -8,6 +8,7 @@ mod compactor;
 mod connect;
 mod error;
 mod lease;
+mod presence;
 mod txn;
 mod version;
 

@@ -9,18 +9,12 @@ use nix::sys::statvfs::statvfs;
 use procfs::{Current, Meminfo};
 
 use super::ready::Readiness;
-
-/// Stock hard eviction defaults.
-const MEMORY_AVAILABLE_BYTES: u64 = 100 << 20;
-const STORAGE_AVAILABLE_PERCENT: u64 = 10;
-const INODES_AVAILABLE_PERCENT: u64 = 5;
-/// Share of the process ids of the kernel.
-const PIDS_AVAILABLE_PERCENT: u64 = 5;
+use super::thresholds::Thresholds;
 
 /// `previous` keeps the times of what did not change.
 pub fn compute(
     readiness: &Readiness,
-    root_dir: &Path,
+    (root_dir, thresholds): (&Path, &Thresholds),
     previous: &[NodeCondition],
     now: Timestamp,
 ) -> Vec<NodeCondition> {
@@ -40,19 +34,19 @@ pub fn compute(
     vec![
         pressure(
             "MemoryPressure",
-            memory_is_low(),
+            memory_is_low(thresholds),
             ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
             ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
         ),
         pressure(
             "DiskPressure",
-            disk_is_low(root_dir),
+            disk_is_low(root_dir, thresholds),
             ("KubeletHasDiskPressure", "kubelet has disk pressure"),
             ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
         ),
         pressure(
             "PIDPressure",
-            pids_are_low(),
+            pids_are_low(thresholds),
             ("KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
             ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
         ),
@@ -80,22 +74,24 @@ fn condition(
     }
 }
 
-fn memory_is_low() -> bool {
-    let available = Meminfo::current().ok().and_then(|info| info.mem_available);
-    available.is_some_and(|bytes| bytes < MEMORY_AVAILABLE_BYTES)
+fn memory_is_low(thresholds: &Thresholds) -> bool {
+    let (Some(threshold), Ok(info)) = (thresholds.memory_available, Meminfo::current()) else { return false };
+    info.mem_available.is_some_and(|bytes| threshold.is_above(bytes, info.mem_total))
 }
 
-fn disk_is_low(root_dir: &Path) -> bool {
-    let is_below = |free: u64, total: u64, percent: u64| {
-        total > 0 && u128::from(free) * 100 < u128::from(total) * u128::from(percent)
-    };
+fn disk_is_low(root_dir: &Path, thresholds: &Thresholds) -> bool {
+    let (storage, inodes) = (thresholds.storage_available, thresholds.storage_inodes_free);
     statvfs(root_dir).is_ok_and(|fs| {
-        is_below(fs.blocks_available(), fs.blocks(), STORAGE_AVAILABLE_PERCENT)
-            || is_below(fs.files_available(), fs.files(), INODES_AVAILABLE_PERCENT)
+        let block_bytes = fs.fragment_size();
+        let (free, total) = (fs.blocks_available() * block_bytes, fs.blocks() * block_bytes);
+        storage.is_some_and(|threshold| threshold.is_above(free, total))
+            || inodes.is_some_and(|threshold| threshold.is_above(fs.files_available(), fs.files()))
     })
 }
 
-fn pids_are_low() -> bool {
+/// Of the process ids of the kernel.
+fn pids_are_low(thresholds: &Thresholds) -> bool {
+    let Some(threshold) = thresholds.pids_available else { return false };
     let number =
         |path: &str| std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u64>().ok());
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
@@ -106,7 +102,7 @@ fn pids_are_low() -> bool {
         .and_then(|word| word.split('/').nth(1))
         .and_then(|t| t.parse::<u64>().ok());
     match (tasks, number("/proc/sys/kernel/pid_max")) {
-        (Some(tasks), Some(most)) => most.saturating_sub(tasks) * 100 < most * PIDS_AVAILABLE_PERCENT,
+        (Some(tasks), Some(most)) => threshold.is_above(most.saturating_sub(tasks), most),
         (_, _) => false,
     }
 }

@@ -6,3 +6,4 @@ pub mod heartbeat;
 pub mod info;
 pub mod ready;
 pub mod register;
+pub mod thresholds;

@@ -17,6 +17,7 @@ use tracing::{debug, info, warn};
 
 use super::capacity::{Capacity, Reserved};
 use super::ready::Readiness;
+use super::thresholds::Thresholds;
 use super::{conditions, info as facts};
 use crate::api_link::ApiLink;
 use crate::event::{Level, Recorder};
@@ -40,6 +41,7 @@ pub struct Registration {
     pub reserved: Reserved,
     pub paths: Paths,
     pub system: NodeSystemInfo,
+    pub thresholds: Thresholds,
 }
 
 impl Registration {
@@ -55,6 +57,10 @@ impl Registration {
                 _ = tick.tick() => {}
                 Ok(()) = self.readiness.changed() => {}
                 () = shutdown.cancelled() => return,
+            }
+            // What the server holds is what counts: a control plane that lost sight of this node has written over it.
+            if let Some(held) = self.link.followed_node(&self.name).await {
+                node = Node::clone(&held);
             }
             let status = self.status(node.status.as_ref()).await;
             let is_due = reported.is_none_or(|at| at.elapsed() >= limits::NODE_STATUS_REPORT);
@@ -154,7 +160,12 @@ impl Registration {
             addresses: Some(facts::addresses(&self.addresses, &self.hostname)),
             capacity: Some(capacity.to_list()),
             allocatable: Some(capacity.allocatable(self.reserved).to_list()),
-            conditions: Some(conditions::compute(&readiness, &self.paths.root_dir, old, now)),
+            conditions: Some(conditions::compute(
+                &readiness,
+                (&self.paths.root_dir, &self.thresholds),
+                old,
+                now,
+            )),
             daemon_endpoints: Some(NodeDaemonEndpoints {
                 kubelet_endpoint: Some(DaemonEndpoint { port: i32::from(self.port) }),
             }),
