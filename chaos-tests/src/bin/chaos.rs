@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use balsa_chaos_tests::cluster::{self, ClusterScenario};
 use balsa_chaos_tests::history::History;
 use balsa_chaos_tests::lab::Target;
 use balsa_chaos_tests::report::verdict::Demands;
@@ -70,6 +71,55 @@ struct Facts {
     target: String,
 }
 
+/// A scenario of either kind.
+enum Any {
+    Store(Scenario),
+    Cluster(ClusterScenario),
+}
+
+impl Any {
+    fn parse(text: &str) -> Result<Self> {
+        if ClusterScenario::is_one(text) {
+            ClusterScenario::parse(text).map(Self::Cluster)
+        } else {
+            Scenario::parse(text).map(Self::Store)
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Store(scenario) => &scenario.name,
+            Self::Cluster(scenario) => &scenario.name,
+        }
+    }
+
+    fn about(&self) -> &str {
+        match self {
+            Self::Store(scenario) => &scenario.about,
+            Self::Cluster(scenario) => &scenario.about,
+        }
+    }
+
+    fn duration(&self) -> Duration {
+        match self {
+            Self::Store(scenario) => scenario.duration,
+            Self::Cluster(scenario) => scenario.duration,
+        }
+    }
+
+    fn demands(&self) -> Demands {
+        match self {
+            Self::Store(scenario) => Demands {
+                properties: scenario.properties.clone(),
+                writes_resume_within: scenario.writes_resume_within,
+            },
+            Self::Cluster(scenario) => {
+                Demands { properties: scenario.properties.clone(), writes_resume_within: None }
+            }
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
     Balsa,
@@ -101,7 +151,7 @@ fn run_all(lab: &Lab) -> Result<u8> {
     let mut codes = Vec::new();
     for name in &lab.scenarios {
         let text = find(name)?;
-        let scenario = Scenario::parse(&text).with_context(|| name.clone())?;
+        let scenario = Any::parse(&text).with_context(|| name.clone())?;
         for turn in 0..lab.runs {
             if !INTERRUPTED.load(Ordering::Relaxed) {
                 codes.push(run_one(lab, &scenario, &text, first_seed + turn)?);
@@ -111,15 +161,20 @@ fn run_all(lab: &Lab) -> Result<u8> {
     Ok([1, 2].into_iter().find(|code| codes.contains(code)).unwrap_or(0))
 }
 
-fn run_one(lab: &Lab, scenario: &Scenario, text: &str, seed: u64) -> Result<u8> {
-    let folder = report::make_folder(&lab.out, &scenario.name, seed)?;
+fn run_one(lab: &Lab, scenario: &Any, text: &str, seed: u64) -> Result<u8> {
+    ensure!(
+        lab.target == Kind::Balsa || matches!(scenario, Any::Store(_)),
+        "--target etcd: {} is for a cluster, which is Balsa's own",
+        scenario.name()
+    );
+    let folder = report::make_folder(&lab.out, scenario.name(), seed)?;
     let target = match lab.target {
         Kind::Balsa => Target::Balsa,
         Kind::Etcd => Target::Etcd(lab.etcd_binary.clone()),
     };
-    println!("{}: {}", scenario.name, scenario.about.trim());
+    println!("{}: {}", scenario.name(), scenario.about().trim());
     println!("seed {seed}, folder {}", folder.display());
-    let facts = Facts { scenario: scenario.name.clone(), seed, target: version(&target)? };
+    let facts = Facts { scenario: scenario.name().to_owned(), seed, target: version(&target)? };
     report::write_facts(&folder, text, &serde_json::to_value(&facts).context("write the facts")?)?;
     let options = Options {
         target,
@@ -128,13 +183,16 @@ fn run_one(lab: &Lab, scenario: &Scenario, text: &str, seed: u64) -> Result<u8> 
         folder: folder.clone(),
         progress: |line| eprintln!("  {line}"),
     };
-    let history = run(scenario, &options)?;
+    let history = match scenario {
+        Any::Store(scenario) => run(scenario, &options)?,
+        Any::Cluster(scenario) => cluster::run::run(scenario, &options)?,
+    };
     let verdict = judge(scenario, &history, &facts, &folder)?;
     if verdict.exit_code() != 0 {
         let flag = if lab.target == Kind::Etcd { " --target etcd" } else { "" };
         println!(
             "AGAIN ./dev chaos lab {} --seed {seed}{flag}\nJUDGE ./dev chaos check {}",
-            scenario.name,
+            scenario.name(),
             folder.display()
         );
     }
@@ -142,15 +200,12 @@ fn run_one(lab: &Lab, scenario: &Scenario, text: &str, seed: u64) -> Result<u8> 
 }
 
 /// Judges, prints, and writes the report.
-fn judge(scenario: &Scenario, history: &History, facts: &Facts, folder: &Path) -> Result<Verdict> {
-    let demands = Demands {
-        properties: scenario.properties.clone(),
-        writes_resume_within: scenario.writes_resume_within,
-    };
+fn judge(scenario: &Any, history: &History, facts: &Facts, folder: &Path) -> Result<Verdict> {
+    let demands = scenario.demands();
     let verdict = Verdict::judge(history, &demands);
     let heading = Heading {
         scenario: &facts.scenario,
-        about: &scenario.about,
+        about: scenario.about(),
         seed: facts.seed,
         target: &facts.target,
     };
@@ -165,7 +220,7 @@ fn check(folder: &Path) -> Result<u8> {
             .with_context(|| format!("{} is not the folder of a run", folder.display()))
     };
     let facts: Facts = serde_json::from_str(&read("run.json")?).context("run.json is not understood")?;
-    let scenario = Scenario::parse(&read("scenario.yaml")?)?;
+    let scenario = Any::parse(&read("scenario.yaml")?)?;
     let history = History::load(&folder.join("history.jsonl"))?;
     Ok(judge(&scenario, &history, &facts, folder)?.exit_code())
 }
@@ -178,8 +233,9 @@ fn list() -> Result<u8> {
     paths.sort();
     for path in paths {
         let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-        let scenario = Scenario::parse(&text).with_context(|| path.display().to_string())?;
-        println!("{:<24} {:>4} s  {}", scenario.name, scenario.duration.as_secs(), scenario.about.trim());
+        let scenario = Any::parse(&text).with_context(|| path.display().to_string())?;
+        let (name, seconds) = (scenario.name(), scenario.duration().as_secs());
+        println!("{name:<24} {seconds:>4} s  {}", scenario.about().trim());
     }
     Ok(0)
 }

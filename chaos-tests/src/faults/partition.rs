@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::{Fault, names};
 use crate::lab::{Host, StoreCluster};
 
-const TABLE: &str = "balsa_chaos";
+pub(crate) const TABLE: &str = "balsa_chaos";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -84,7 +84,7 @@ impl Fault for Partition {
 }
 
 /// Which way is cut, for `members` of which `aside` are the target.
-fn cuts(shape: Shape, members: usize, aside: &[usize]) -> BTreeSet<(usize, usize)> {
+pub(crate) fn cuts(shape: Shape, members: usize, aside: &[usize]) -> BTreeSet<(usize, usize)> {
     let all = || {
         (0..members).flat_map(|from| (0..members).map(move |to| (from, to))).filter(|(from, to)| from != to)
     };
@@ -110,7 +110,7 @@ fn cuts(shape: Shape, members: usize, aside: &[usize]) -> BTreeSet<(usize, usize
 }
 
 /// Naming a table before deleting it makes the deletion good for one that is not there.
-fn clean() -> String {
+pub(crate) fn clean() -> String {
     format!("table inet {TABLE}\ndelete table inet {TABLE}\n")
 }
 
@@ -119,7 +119,7 @@ fn rules(from: &str) -> String {
     format!("{}table inet {TABLE} {{\nchain arrivals {{\n{chain}\n}}\n}}\n", clean())
 }
 
-fn nft(host: &Host, text: &str) -> Result<()> {
+pub(crate) fn nft(host: &Host, text: &str) -> Result<()> {
     let mut nft = host
         .command("nft")
         .args(["-f", "-"])

@@ -5,6 +5,7 @@
 //! so that a property may be checked long after the run that it judges. Times are microseconds since the run's start, by
 //! one monotonic clock.
 
+pub mod object;
 pub mod operation;
 pub mod record;
 pub mod recorder;

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use super::object::{Fixpoint, ObjectOperation, ObjectWatchRecord, ProcessSample};
 use super::operation::{Kv, Operation};
 
 /// One line of the file.
@@ -17,6 +18,10 @@ pub enum Record {
     Fault(FaultRecord),
     Final(FinalState),
     Incident(Incident),
+    Object(ObjectOperation),
+    ObjectWatch(ObjectWatchRecord),
+    Processes(ProcessSample),
+    Fixpoint(Fixpoint),
 }
 
 /// What the lab saw and no fault explains: a member that ended by itself, or does not come back after healing.
@@ -98,6 +103,10 @@ pub struct History {
     pub faults: Vec<FaultRecord>,
     pub finals: Vec<FinalState>,
     pub incidents: Vec<Incident>,
+    pub object_operations: Vec<ObjectOperation>,
+    pub object_watches: Vec<ObjectWatchRecord>,
+    pub processes: Vec<ProcessSample>,
+    pub fixpoints: Vec<Fixpoint>,
 }
 
 impl History {
@@ -108,6 +117,10 @@ impl History {
             Record::Fault(fault) => self.faults.push(fault),
             Record::Final(state) => self.finals.push(state),
             Record::Incident(incident) => self.incidents.push(incident),
+            Record::Object(operation) => self.object_operations.push(operation),
+            Record::ObjectWatch(watch) => self.object_watches.push(watch),
+            Record::Processes(sample) => self.processes.push(sample),
+            Record::Fixpoint(fixpoint) => self.fixpoints.push(fixpoint),
         }
     }
 

@@ -13,6 +13,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use tokio::sync::mpsc;
 
+use super::object::{ObjectOperation, ObjectOutcome};
 use super::operation::{Operation, Outcome};
 use super::record::{History, Record};
 
@@ -75,8 +76,17 @@ impl Recorder {
                 Outcome::Fail { .. } => &self.counters.failed,
                 Outcome::Unknown { .. } => &self.counters.unknown,
             },
-            Record::Watch(_) => &self.counters.events,
-            Record::Fault(_) | Record::Final(_) | Record::Incident(_) => return,
+            Record::Object(ObjectOperation { outcome, .. }) => match outcome {
+                ObjectOutcome::Ok { .. } => &self.counters.ok,
+                ObjectOutcome::Fail { .. } => &self.counters.failed,
+                ObjectOutcome::Unknown { .. } => &self.counters.unknown,
+            },
+            Record::Watch(_) | Record::ObjectWatch(_) => &self.counters.events,
+            Record::Fault(_)
+            | Record::Final(_)
+            | Record::Incident(_)
+            | Record::Processes(_)
+            | Record::Fixpoint(_) => return,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }

@@ -39,29 +39,8 @@ impl Cluster {
             dir,
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
         };
-        cluster.make_busybox_image()?;
+        make_busybox_image(&cluster.data_dir().join("node/runtime/images"))?;
         Ok(cluster)
-    }
-
-    fn make_busybox_image(&self) -> Result<()> {
-        let images = self.data_dir().join("node/runtime/images");
-        std::fs::create_dir_all(&images).context("make the image folder")?;
-        let status = Command::new(binary("balsa")?)
-            .args([
-                "image-tar",
-                "--program",
-                "/bin/busybox",
-                "--name",
-                "balsa.local/busybox:latest",
-                "--name",
-                "balsa.local/busybox:1",
-                "--output",
-            ])
-            .arg(images.join("busybox.tar"))
-            .status()
-            .context("build the busybox image")?;
-        anyhow::ensure!(status.success(), "balsa image-tar: {status}");
-        Ok(())
     }
 
     /// Starts `balsa up` on the same data again.
@@ -155,6 +134,19 @@ impl Cluster {
             }
         })
     }
+}
+
+/// Puts the image `balsa.local/busybox` where a node agent imports it at its start.
+pub fn make_busybox_image(images: &Path) -> Result<()> {
+    std::fs::create_dir_all(images).context("make the image folder")?;
+    let status = Command::new(binary("balsa")?)
+        .args(["image-tar", "--program", "/bin/busybox"])
+        .args(["--name", "balsa.local/busybox:latest", "--name", "balsa.local/busybox:1", "--output"])
+        .arg(images.join("busybox.tar"))
+        .status()
+        .context("build the busybox image")?;
+    anyhow::ensure!(status.success(), "balsa image-tar: {status}");
+    Ok(())
 }
 
 /// Standard output, or an error with both streams.

@@ -85,6 +85,19 @@ impl Host {
         Self { name, outside: Outside::Bridge(bridge.to_owned()), address }
     }
 
+    /// Gives addresses outside of the network a way, though nobody answers there: without one the kernel refuses them
+    /// before a rule for them is looked at, those of Services for example.
+    pub fn route_everything_out(&self) -> Result<()> {
+        ip(&format!("-n {} route add default dev eth0", self.name)).map(drop)
+    }
+
+    /// The address of its network card.
+    pub fn hardware_address(&self) -> Result<String> {
+        let shown = ip(&format!("-n {} -o link show eth0", self.name))?;
+        let mut words = shown.split_whitespace().skip_while(|word| *word != "link/ether").skip(1);
+        words.next().map(str::to_owned).context("the host's network card has no address")
+    }
+
     pub fn address(&self) -> Ipv4Addr {
         self.address
     }
@@ -143,10 +156,11 @@ pub(super) fn in_namespace(name: &str, program: impl AsRef<std::ffi::OsStr>) -> 
     command
 }
 
-pub(super) fn ip(line: &str) -> Result<()> {
+/// What `ip` prints.
+pub(crate) fn ip(line: &str) -> Result<String> {
     let output = Command::new("ip").args(line.split(' ')).output().context("run ip (package iproute2)")?;
     if !output.status.success() {
         bail!("ip {line}: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
-    Ok(())
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

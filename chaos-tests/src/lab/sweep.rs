@@ -15,17 +15,23 @@ use super::host::remove;
 
 /// Looks once; what cannot be removed is said on standard error.
 pub fn sweep() -> Result<()> {
-    for namespace in namespaces()?.into_iter().filter(|name| is_orphan(name)) {
+    clear(is_orphan)?;
+    for mount in mounts()?.into_iter().filter(|mount| mount.split('/').any(is_orphan)) {
+        if let Err(error) = umount2(Path::new(&mount), MntFlags::MNT_DETACH) {
+            eprintln!("left behind: mount {mount}: {error}");
+        }
+    }
+    Ok(())
+}
+
+/// Removes the namespaces whose name is `wanted`, with all processes in them.
+pub fn clear(wanted: impl Fn(&str) -> bool) -> Result<()> {
+    for namespace in namespaces()?.into_iter().filter(|name| wanted(name)) {
         for pid in pids(&namespace)? {
             // Gone by itself is as good.
             let _ = kill(pid, Signal::SIGKILL);
         }
         remove(&namespace);
-    }
-    for mount in mounts()?.into_iter().filter(|mount| mount.split('/').any(is_orphan)) {
-        if let Err(error) = umount2(Path::new(&mount), MntFlags::MNT_DETACH) {
-            eprintln!("left behind: mount {mount}: {error}");
-        }
     }
     Ok(())
 }

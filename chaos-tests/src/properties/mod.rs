@@ -3,8 +3,10 @@
 //! A property is a function from a [`History`] to a [`Check`]: no clock, no network, so that it can be tested with
 //! histories made by hand and run again on the folder of an old run.
 
+pub mod addresses_unique;
 pub mod append_lists;
 pub mod dependency;
+pub mod endpoints_ready;
 pub mod events;
 pub mod lease_life;
 pub mod lease_never_early;
@@ -14,11 +16,16 @@ pub mod lock_fenced;
 pub mod members_agree;
 pub mod model;
 pub mod no_write_lost;
+pub mod object_watch_reliable;
+pub mod objects_kept;
+pub mod one_pod_of_an_ordinal;
+pub mod quiet_at_fixpoint;
 pub mod resume;
 pub mod revisions_monotone;
 pub mod search;
 pub mod serial_by_revision;
 pub mod survives;
+pub mod versions_monotone;
 pub mod watch_atomic;
 pub mod watch_bookmarkable;
 pub mod watch_filter;
@@ -30,6 +37,8 @@ pub mod watch_unique;
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod object_fixture;
 
 use serde::{Deserialize, Serialize};
 
@@ -39,16 +48,23 @@ type Judge = fn(&History) -> Check;
 
 /// Name in scenario files and reports, and the function.
 const TABLE: &[(&str, Judge)] = &[
+    ("addresses_unique", addresses_unique::check),
     ("append_lists", append_lists::check),
+    ("endpoints_ready", endpoints_ready::check),
     ("lease_never_early", lease_never_early::check),
     ("linearizable", linearizable::check),
     ("lock_exclusive", lock_exclusive::check),
     ("lock_fenced", lock_fenced::check),
     ("members_agree", members_agree::check),
     ("no_write_lost", no_write_lost::check),
+    ("object_watch_reliable", object_watch_reliable::check),
+    ("objects_kept", objects_kept::check),
+    ("one_pod_of_an_ordinal", one_pod_of_an_ordinal::check),
+    ("quiet_at_fixpoint", quiet_at_fixpoint::check),
     ("revisions_monotone", revisions_monotone::check),
     ("serial_by_revision", serial_by_revision::check),
     ("survives", survives::check),
+    ("versions_monotone", versions_monotone::check),
     ("watch_atomic", watch_atomic::check),
     ("watch_bookmarkable", watch_bookmarkable::check),
     ("watch_filter", watch_filter::check),

@@ -7,7 +7,8 @@ use super::Check;
 use crate::history::History;
 
 pub fn check(history: &History) -> Check {
-    let mut check = Check::looked_at(history.finals.len() + history.incidents.len());
+    let mut check =
+        Check::looked_at(history.finals.len() + history.fixpoints.len() + history.incidents.len());
     for incident in &history.incidents {
         let text = format!("{:.3} s: {} {}", incident.at_us as f64 / 1e6, incident.member, incident.text);
         check.violated(text, Vec::new());

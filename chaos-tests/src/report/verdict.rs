@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::super::history::object::ObjectOutcome;
 use super::super::history::{History, Outcome};
 use super::super::properties::{Check, Property, resume};
 use resume::Gap;
@@ -140,6 +141,13 @@ fn count(history: &History) -> Counts {
             Outcome::Ok { .. } => counts.ok += 1,
             Outcome::Fail { .. } => counts.failed += 1,
             Outcome::Unknown { .. } => counts.unknown += 1,
+        }
+    }
+    for operation in &history.object_operations {
+        match operation.outcome {
+            ObjectOutcome::Ok { .. } => counts.ok += 1,
+            ObjectOutcome::Fail { .. } => counts.failed += 1,
+            ObjectOutcome::Unknown { .. } => counts.unknown += 1,
         }
     }
     counts

@@ -71,9 +71,9 @@ impl Disk {
     }
 }
 
-/// When a fault strikes.
+/// When a fault strikes; `V` is what of.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Plan {
+pub struct Plan<V = Verb> {
     /// Once, at this time.
     #[serde(default, deserialize_with = "duration::optional")]
     pub at: Option<Duration>,
@@ -85,7 +85,7 @@ pub struct Plan {
     pub lasts: Duration,
     /// What: the words that are left belong to the verb, which refuses those that it does not know.
     #[serde(flatten)]
-    pub verb: Verb,
+    pub verb: V,
 }
 
 impl Scenario {
@@ -141,6 +141,7 @@ fn one_second() -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::ClusterScenario;
 
     const SMALL: &str = "
 name: small
@@ -177,9 +178,13 @@ faults:
     fn every_scenario_of_the_library_is_understood_and_named_like_its_file() {
         for entry in std::fs::read_dir(library()).unwrap() {
             let path = entry.unwrap().path();
-            let scenario = Scenario::parse(&std::fs::read_to_string(&path).unwrap())
-                .unwrap_or_else(|error| panic!("{}: {error:#}", path.display()));
-            assert_eq!(Some(scenario.name.as_str()), path.file_stem().unwrap().to_str());
+            let text = std::fs::read_to_string(&path).unwrap();
+            let name = match ClusterScenario::is_one(&text) {
+                true => ClusterScenario::parse(&text).map(|scenario| scenario.name),
+                false => Scenario::parse(&text).map(|scenario| scenario.name),
+            };
+            let name = name.unwrap_or_else(|error| panic!("{}: {error:#}", path.display()));
+            assert_eq!(Some(name.as_str()), path.file_stem().unwrap().to_str());
         }
     }
 }

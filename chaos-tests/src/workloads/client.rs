@@ -13,6 +13,10 @@ use balsa_proto::etcd::etcdserverpb::{
 };
 use balsa_proto::etcd::v3lockpb::lock_client::LockClient;
 use balsa_proto::etcd::v3lockpb::{LockRequest, UnlockRequest};
+use bytes::Bytes;
+use tonic::body::Body;
+use tonic::client::GrpcService;
+use tonic::codegen::StdError;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Status};
 
@@ -80,10 +84,12 @@ impl Client {
         let answer = tokio::time::timeout(timeout, execute(channel, &request)).await;
         let return_us = self.recorder.now_us();
         let outcome = match answer {
-            Ok(Ok((header, reply))) => {
-                Outcome::Ok { revision: header.map_or(0, |header| header.revision), reply }
+            Ok(answer) => {
+                if answer.as_ref().is_err_and(|status| !is_refusal(status)) {
+                    self.channel = None;
+                }
+                outcome(&request, answer)
             }
-            Ok(Err(status)) => self.refused(&request, &status),
             Err(_) => {
                 self.channel = None;
                 uncertain(&request, format!("no answer within {timeout:?}"))
@@ -101,20 +107,22 @@ impl Client {
         Some(operation)
     }
 
-    fn refused(&mut self, request: &Request, status: &Status) -> Outcome {
-        let error = format!("{:?}: {}", status.code(), status.message());
-        if is_refusal(status) {
-            return Outcome::Fail { error };
-        }
-        self.channel = None;
-        uncertain(request, error)
-    }
-
     async fn channel(&mut self) -> Option<Channel> {
         if self.channel.is_none() {
             self.channel = self.member.connect(self.timeout).await.ok();
         }
         self.channel.clone()
+    }
+}
+
+/// What an answer says of a request.
+pub fn outcome(request: &Request, answer: Result<(Option<ResponseHeader>, Reply), Status>) -> Outcome {
+    match answer {
+        Ok((header, reply)) => Outcome::Ok { revision: header.map_or(0, |header| header.revision), reply },
+        Err(status) => {
+            let error = format!("{:?}: {}", status.code(), status.message());
+            if is_refusal(&status) { Outcome::Fail { error } } else { uncertain(request, error) }
+        }
     }
 }
 
@@ -139,7 +147,14 @@ fn is_refusal(status: &Status) -> bool {
     )
 }
 
-async fn execute(channel: Channel, request: &Request) -> Result<(Option<ResponseHeader>, Reply), Status> {
+/// Runs a request over any channel.
+pub async fn execute<C>(channel: C, request: &Request) -> Result<(Option<ResponseHeader>, Reply), Status>
+where
+    C: GrpcService<Body>,
+    C::Error: Into<StdError>,
+    C::ResponseBody: http_body::Body<Data = Bytes> + Send + 'static,
+    <C::ResponseBody as http_body::Body>::Error: Into<StdError> + Send,
+{
     match request {
         Request::Get { key, serializable } => {
             let range = KvClient::new(channel).range(wire::get(key, *serializable)).await?.into_inner();
@@ -190,7 +205,13 @@ async fn execute(channel: Channel, request: &Request) -> Result<(Option<Response
 }
 
 /// One keep-alive on a stream of its own. An answer with TTL 0 says that the lease is gone.
-async fn keep_alive(channel: Channel, id: i64) -> Result<(Option<ResponseHeader>, Reply), Status> {
+async fn keep_alive<C>(channel: C, id: i64) -> Result<(Option<ResponseHeader>, Reply), Status>
+where
+    C: GrpcService<Body>,
+    C::Error: Into<StdError>,
+    C::ResponseBody: http_body::Body<Data = Bytes> + Send + 'static,
+    <C::ResponseBody as http_body::Body>::Error: Into<StdError> + Send,
+{
     let request = tokio_stream::once(LeaseKeepAliveRequest { id });
     let mut answers = LeaseClient::new(channel).lease_keep_alive(request).await?.into_inner();
     let answer =

@@ -3,10 +3,14 @@
 //! A workload records all it asks and all it is told, and judges nothing: that is for `crate::properties`. Choices come
 //! from the seed; what interleaves with what does not, since real processes run.
 
+pub mod api;
 pub mod append;
 pub mod client;
+pub mod kubernetes;
 pub mod lease;
 pub mod lock;
+pub mod object_watcher;
+pub mod pods;
 pub mod register;
 pub mod transaction;
 pub mod watch;

@@ -17,6 +17,8 @@ use crate::history::Request;
 const PREFIX: &str = "watch/";
 /// A watch from the past starts up to this many revisions back.
 const PAST_MAX: i64 = 100;
+/// Keys are replaced by fresh ones after this time, so that the search for an order of operations stays quick.
+const RETIRE_US: u64 = 2_000_000;
 /// Shortest and longest life of one watch, in seconds.
 const LIFE_SECONDS: std::ops::Range<f64> = 0.5..6.0;
 
@@ -73,7 +75,8 @@ async fn write(watch: Watch, mut client: Client, mut random: StdRng, context: Co
     while context.pause(watch.pause.0.mul_f64(random.random_range(0.5..1.5))).await {
         written += 1;
         let value = format!("{}-{written}", client.number());
-        let mut key = || format!("{PREFIX}{}", random.random_range(0..watch.keys));
+        let generation = context.recorder.now_us() / RETIRE_US;
+        let mut key = || format!("{PREFIX}{}/{generation}", random.random_range(0..watch.keys));
         let request = match written % 10 {
             0..=5 => Request::Put { key: key(), value, lease: 0 },
             6 | 7 => Request::Delete { key: key() },

@@ -192,7 +192,7 @@ impl Watcher {
     }
 }
 
-fn event(event: mvccpb::Event) -> Event {
+pub fn event(event: mvccpb::Event) -> Event {
     let empty = Kv {
         key: String::new(),
         value: String::new(),

@@ -1,0 +1,404 @@
+//! A cluster on machines of the lab: made, waited for, struck, healed, taken away.
+//!
+//! All that a fault changes lives in its machines, so dropping it, also while a panic unwinds, undoes every fault and ends
+//! every process. [`KubeCluster::leave`] is the way to let it go on instead.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
+
+use super::entrances;
+use super::fault::Struck;
+use super::flags::{self, CLUSTER_DNS};
+use super::life::Life;
+use super::machine::Machine;
+use super::pki::Authorities;
+use super::topology::{MachinePlan, Role, Topology};
+use crate::lab::cluster::{expect_success, make_busybox_image};
+use crate::lab::{Condition, Host, Network, binary, eventually};
+
+/// How a cluster is to be, and where it keeps its files.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Setup {
+    pub topology: Topology,
+    /// Certificates and the machines' data go below it.
+    pub data: PathBuf,
+    /// Logs, `kubeconfig` and `balsactl.env`.
+    pub folder: PathBuf,
+}
+
+/// A process of the cluster.
+#[derive(Clone, Debug)]
+pub struct Unit {
+    /// Machine and part: `m1/store`.
+    pub name: String,
+    pub machine: usize,
+    pub role: Role,
+    pub(super) life: Option<Life>,
+    pub(super) paused: bool,
+}
+
+/// Where commands that use the cluster run.
+pub(super) enum Door {
+    /// On a host of the cluster's network.
+    Clients(Host),
+    /// On this machine, which has a cable to that network.
+    Uplink,
+}
+
+pub struct KubeCluster {
+    // Dropped in this order: machines with their processes, the clients' host, then the bridge.
+    machines: Vec<Machine>,
+    door: Door,
+    network: Network,
+    setup: Setup,
+    plans: Vec<MachinePlan>,
+    units: Vec<Unit>,
+    pub(super) struck: Vec<Struck>,
+}
+
+impl KubeCluster {
+    /// Makes machines and starts everything on them; nothing of it may serve yet.
+    pub fn start(setup: Setup, network: Network) -> Result<Self> {
+        let clients = network.clients_host()?;
+        Self::start_behind(setup, network, Door::Clients(clients))
+    }
+
+    pub(super) fn start_behind(setup: Setup, network: Network, door: Door) -> Result<Self> {
+        setup.topology.check()?;
+        let authorities = Authorities::ensure(&setup.data.join("pki"), setup.topology)?;
+        entrances::write(&setup, &authorities)?;
+        let plans = setup.topology.machines();
+        let mut cluster = Self {
+            machines: Vec::new(),
+            door,
+            network,
+            units: units(&plans),
+            setup,
+            plans,
+            struck: Vec::new(),
+        };
+        for plan in cluster.plans.clone() {
+            cluster.prepare(&plan, &authorities).with_context(|| format!("prepare {}", plan.name))?;
+            let host = cluster.network.host(&plan.name, plan.number)?;
+            host.route_everything_out()?;
+            let data = cluster.data_of(&plan);
+            cluster.machines.push(Machine::boot(plan.name.clone(), host, &data)?);
+        }
+        for unit in 0..cluster.units.len() {
+            cluster.start_unit(unit)?;
+        }
+        Ok(cluster)
+    }
+
+    /// Takes over one that an earlier process left running; `machines` and `units` are in the order of the plan.
+    pub(super) fn adopt(
+        setup: Setup,
+        network: Network,
+        machines: Vec<Machine>,
+        lives: Vec<(Option<Life>, bool)>,
+        struck: Vec<Struck>,
+    ) -> Self {
+        let plans = setup.topology.machines();
+        let mut units = units(&plans);
+        for (unit, (life, paused)) in units.iter_mut().zip(lives) {
+            (unit.life, unit.paused) = (life, paused);
+        }
+        Self { machines, door: Door::Uplink, network, setup, plans, units, struck }
+    }
+
+    /// Ends this handle and leaves the cluster running.
+    pub(super) fn leave(self) {
+        std::mem::forget(self);
+    }
+
+    /// What a machine needs before it boots.
+    fn prepare(&self, plan: &MachinePlan, authorities: &Authorities) -> Result<()> {
+        let data = self.data_of(plan);
+        authorities.equip(plan, &data.join("pki"))?;
+        if plan.roles.contains(&Role::Nodeagent) {
+            make_busybox_image(&data.join("node/runtime/images"))?;
+            // Nobody outside of the cluster is there to be asked for names.
+            let resolver = data.join("resolv.conf");
+            std::fs::write(&resolver, "search cluster.local\n")
+                .with_context(|| format!("write {}", resolver.display()))?;
+        }
+        Ok(())
+    }
+
+    fn data_of(&self, plan: &MachinePlan) -> PathBuf {
+        self.setup.data.join(&plan.name)
+    }
+
+    pub fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    pub fn units(&self) -> &[Unit] {
+        &self.units
+    }
+
+    pub fn machines(&self) -> &[Machine] {
+        &self.machines
+    }
+
+    pub fn plans(&self) -> &[MachinePlan] {
+        &self.plans
+    }
+
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.setup.folder.join("kubeconfig")
+    }
+
+    /// Where the lab's own clients run; a cluster of `./dev lab` has none.
+    pub fn clients_host(&self) -> Option<&Host> {
+        match &self.door {
+            Door::Clients(host) => Some(host),
+            Door::Uplink => None,
+        }
+    }
+
+    pub fn log_of(&self, unit: &Unit) -> PathBuf {
+        self.setup.folder.join(format!("{}.log", unit.name.replace('/', "-")))
+    }
+
+    pub fn start_unit(&mut self, number: usize) -> Result<()> {
+        let unit = &self.units[number];
+        ensure!(unit.life.is_none(), "{} runs already", unit.name);
+        let program = match unit.role {
+            Role::Balancer => binary("lab")?,
+            Role::Store | Role::Apiserver | Role::Controllers | Role::Scheduler | Role::Nodeagent => {
+                binary("balsa")?
+            }
+        };
+        let program = program.canonicalize().context("find the program to start")?;
+        let arguments = flags::arguments(unit.role, &self.plans[unit.machine], &self.setup.topology);
+        let log = self.log_of(unit);
+        let life = self.machines[unit.machine].start(&program, &arguments, &log)?;
+        let unit = &mut self.units[number];
+        (unit.life, unit.paused) = (Some(life), false);
+        Ok(())
+    }
+
+    /// SIGKILL; nothing to do for one that does not run.
+    pub fn kill_unit(&mut self, number: usize) -> Result<()> {
+        let unit = &mut self.units[number];
+        if let Some(life) = unit.life.take() {
+            life.kill().with_context(|| format!("kill {}", unit.name))?;
+            unit.paused = false;
+        }
+        Ok(())
+    }
+
+    pub fn pause_unit(&mut self, number: usize) -> Result<()> {
+        self.signal(number, Signal::SIGSTOP, true)
+    }
+
+    pub fn resume_unit(&mut self, number: usize) -> Result<()> {
+        self.signal(number, Signal::SIGCONT, false)
+    }
+
+    fn signal(&mut self, number: usize, signal: Signal, paused: bool) -> Result<()> {
+        let unit = &mut self.units[number];
+        if let Some(life) = unit.life {
+            life.signal(signal)?;
+            unit.paused = paused;
+        }
+        Ok(())
+    }
+
+    /// All processes of the machine end at once, containers too.
+    pub fn power_off(&mut self, machine: usize) -> Result<()> {
+        self.machines[machine].power_off()?;
+        for unit in self.units.iter_mut().filter(|unit| unit.machine == machine) {
+            if let Some(life) = unit.life.take() {
+                life.reap();
+            }
+            unit.paused = false;
+        }
+        Ok(())
+    }
+
+    /// Boots a machine without power and starts what belongs on it.
+    pub fn power_on(&mut self, machine: usize) -> Result<()> {
+        if self.machines[machine].power().is_none() {
+            let data = self.data_of(&self.plans[machine]);
+            self.machines[machine].switch_on(&data)?;
+        }
+        self.start_missing(|unit| unit.machine == machine)
+    }
+
+    pub(super) fn start_missing(&mut self, wanted: impl Fn(&Unit) -> bool) -> Result<()> {
+        for number in 0..self.units.len() {
+            let unit = &self.units[number];
+            if unit.life.is_none() && wanted(unit) && self.machines[unit.machine].power().is_some() {
+                self.start_unit(number)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Units that ended although nothing stopped them, and their last words.
+    pub fn deaths(&mut self) -> Vec<(String, String)> {
+        let mut deaths = Vec::new();
+        for number in 0..self.units.len() {
+            if self.units[number].life.is_some_and(|life| !life.is_alive()) {
+                let log = tail(&self.log_of(&self.units[number]), 12);
+                let unit = &mut self.units[number];
+                if let Some(life) = unit.life.take() {
+                    life.reap();
+                }
+                let text = format!("{} ended by itself; its last lines:\n{log}", unit.name);
+                deaths.push((self.plans[unit.machine].name.clone(), text));
+            }
+        }
+        deaths
+    }
+
+    /// Waits until the store has a leader, the API is ready and every worker is.
+    pub fn wait_ready(&mut self, timeout: Duration) -> Result<()> {
+        self.wait_for("the store has a leader", timeout, |cluster| cluster.store_leader().map(drop))?;
+        if !self.setup.topology.has_kubernetes() {
+            return Ok(());
+        }
+        self.wait_for("the API is ready", timeout, |cluster| {
+            cluster.kubectl_ok(&["get", "--raw", "/readyz"]).map(drop)
+        })?;
+        self.wait_for("kube-dns is there", timeout, Self::ensure_dns_service)?;
+        self.wait_for("the nodes are ready", timeout, Self::check_nodes)
+    }
+
+    fn check_nodes(&self) -> Result<()> {
+        let path = "-o=jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}";
+        let ready = self.kubectl_ok(&["get", "nodes", path])?;
+        let count = ready.split_whitespace().filter(|status| *status == "True").count();
+        let workers = usize::from(self.setup.topology.workers);
+        ensure!(count == workers, "{count} of {workers} nodes are ready");
+        Ok(())
+    }
+
+    /// A part that ends meanwhile, for want of containerd for example, is an error with its last words.
+    fn wait_for(&mut self, what: &str, timeout: Duration, look: impl Fn(&Self) -> Result<()>) -> Result<()> {
+        let died = eventually(what, timeout, || match self.deaths().pop() {
+            Some((_, text)) => Ok(Some(text)),
+            None => look(self).map(|()| None),
+        })?;
+        match died {
+            Some(text) => bail!("{what}: {text}"),
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps the DNS address from every other Service, as an installer's add-on does; the nodes answer on it themselves.
+    fn ensure_dns_service(&self) -> Result<()> {
+        let manifest = format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{ name: kube-dns, namespace: kube-system }}\n\
+             spec:\n  clusterIP: {CLUSTER_DNS}\n  ports:\n  - {{ name: dns, protocol: UDP, port: 53 }}\n  \
+             - {{ name: dns-tcp, protocol: TCP, port: 53 }}\n"
+        );
+        self.apply(&manifest)
+    }
+
+    /// `kubectl apply` of a manifest.
+    pub fn apply(&self, manifest: &str) -> Result<()> {
+        let mut command = self.kubectl(&["apply", "-f", "-"]);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("run kubectl (package kubernetes-client)")?;
+        let mut input = child.stdin.take().expect("its input is piped");
+        std::io::Write::write_all(&mut input, manifest.as_bytes()).context("give kubectl the manifest")?;
+        drop(input);
+        expect_success("kubectl apply", &child.wait_with_output().context("wait for kubectl")?).map(drop)
+    }
+
+    /// The machine whose member says of itself that it leads.
+    pub fn store_leader(&self) -> Result<usize> {
+        let output = self.balsactl(&["endpoint", "status", "-w", "json"]).output().context("run balsactl")?;
+        // One that is down makes it fail and the others answer all the same.
+        let answers: Vec<serde_json::Value> =
+            serde_json::from_slice(&output.stdout).context("no member of the store answers")?;
+        for answer in &answers {
+            let status = &answer["Status"];
+            if status["leader"].as_u64().is_some_and(|id| Some(id) == status["header"]["member_id"].as_u64())
+            {
+                let url = answer["Endpoint"].as_str().unwrap_or_default();
+                let is_it = |plan: &MachinePlan| flags::store_url(plan.address()) == url;
+                return self.plans.iter().position(is_it).with_context(|| format!("nobody is {url}"));
+            }
+        }
+        bail!("no member says that it leads")
+    }
+
+    /// kubectl as the administrator, through the balancer.
+    pub fn kubectl(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command("kubectl");
+        command
+            .env("KUBECONFIG", self.kubeconfig())
+            .arg("--cache-dir")
+            .arg(self.setup.data.join("kube-cache"))
+            .arg("--request-timeout=10s")
+            .args(arguments);
+        command
+    }
+
+    pub fn kubectl_ok(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.kubectl(arguments).output().context("run kubectl (package kubernetes-client)")?;
+        expect_success(&format!("kubectl {}", arguments.join(" ")), &output)
+    }
+
+    /// balsactl with all members as endpoints.
+    pub fn balsactl(&self, arguments: &[&str]) -> Command {
+        let program = binary("balsactl").unwrap_or_else(|_| "balsactl".into());
+        let mut command = self.command(program);
+        command.envs(entrances::balsactl_variables(&self.setup)).args(arguments);
+        command
+    }
+
+    fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        match &self.door {
+            Door::Clients(host) => host.command(program),
+            Door::Uplink => Command::new(program),
+        }
+    }
+}
+
+impl Unit {
+    pub fn condition(&self) -> Condition {
+        match (&self.life, self.paused) {
+            (None, _) => Condition::Stopped,
+            (Some(_), false) => Condition::Running,
+            (Some(_), true) => Condition::Paused,
+        }
+    }
+
+    pub fn life(&self) -> Option<Life> {
+        self.life
+    }
+}
+
+fn units(plans: &[MachinePlan]) -> Vec<Unit> {
+    let of = |(machine, plan): (usize, &MachinePlan)| {
+        let unit = |role: &Role| Unit {
+            name: format!("{}/{}", plan.name, role.name()),
+            machine,
+            role: *role,
+            life: None,
+            paused: false,
+        };
+        plan.roles.iter().map(unit).collect::<Vec<_>>()
+    };
+    plans.iter().enumerate().flat_map(of).collect()
+}
+
+fn tail(log: &Path, lines: usize) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let skip = text.lines().count().saturating_sub(lines);
+    text.lines().skip(skip).collect::<Vec<_>>().join("\n")
+}

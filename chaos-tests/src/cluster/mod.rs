@@ -1,0 +1,34 @@
+//! A Kubernetes cluster of several machines, on one: real processes, each on a machine of namespaces.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`topology`] | which machines there are, and what runs on each |
+//! | [`machine`], [`init`], [`life`], [`cgroups`] | a machine, its first process, its other processes, what stays of it |
+//! | [`pki`], [`flags`], [`entrances`] | certificates, command lines, the administrator's files |
+//! | [`balancer`] | the way to the apiservers |
+//! | [`kube_cluster`] | all of these together |
+//! | [`fault`], [`target`] | what is done to it, and to whom |
+//! | [`scenario`], [`run`], [`finish`], [`processes`] | a run with a verdict, and what is looked at |
+//! | [`state`] | a cluster that outlives the command that started it (`./dev lab`) |
+
+pub mod balancer;
+pub mod cgroups;
+pub mod entrances;
+pub mod fault;
+pub mod finish;
+pub mod flags;
+pub mod init;
+pub mod kube_cluster;
+pub mod life;
+pub mod machine;
+pub mod pki;
+pub mod processes;
+pub mod run;
+pub mod scenario;
+pub mod state;
+pub mod target;
+pub mod topology;
+
+pub use kube_cluster::{KubeCluster, Setup};
+pub use scenario::ClusterScenario;
+pub use topology::{Kind, Role, Topology};

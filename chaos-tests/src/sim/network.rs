@@ -1,0 +1,452 @@
+//! The simulated network: carries calls between machines, packet by packet, and is told which of them get through.
+//!
+//! A call is a request and its answer on one connection: what goes one way stays in order, as on TCP, and different calls
+//! overtake one another. Where a way is cut, packets wait and are sent again, until both ends give the connection up.
+//! A lost call is a connection that breaks: before the request arrived, or before its answer did. Messages of raft that
+//! stand alone may arrive twice; nothing else may, since nothing in gRPC sends a request again by itself.
+//!
+//! Who listens is not known here: [`Network::deliver`] hands arrivals to the world.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Frame;
+use parking_lot::Mutex;
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tonic::body::Body;
+
+use super::call::{Guard, incoming, outgoing};
+use super::observe::Observer;
+use super::sabotage::{Sabotage, Tampering};
+use super::trace::{CLIENTS, Place, Trace, WORLD, name};
+
+/// A packet that does not get through is sent again after this.
+const RESEND_MS: u64 = 100;
+/// A connection on which nothing gets through is given up after this.
+const GIVE_UP_MS: u64 = 900;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    Peer,
+    Client,
+}
+
+/// What holds for all ways at one time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Weather {
+    pub delay_ms: std::ops::RangeInclusive<u64>,
+    /// Of calls that break, in percent.
+    pub loss_percent: u32,
+    /// Of lone raft messages that arrive twice.
+    pub duplicate_percent: u32,
+}
+
+impl Default for Weather {
+    fn default() -> Self {
+        Weather { delay_ms: 1..=4, loss_percent: 0, duplicate_percent: 0 }
+    }
+}
+
+/// A request that has come to a machine.
+pub struct Arrival {
+    pub call: u64,
+    pub to: Place,
+    pub port: Port,
+    pub request: Request<Body>,
+    /// Cancelled when the caller is gone.
+    pub cancelled: CancellationToken,
+}
+
+pub type AnswerHead = Result<Response<Body>, tower::BoxError>;
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Network {
+    inner: Arc<Mutex<Inner>>,
+    /// Calls whose caller has gone. A list of its own: guards are dropped at any time, also while the other is locked.
+    gone: Arc<Mutex<Vec<u64>>>,
+}
+
+struct Inner {
+    trace: Trace,
+    random: SmallRng,
+    now_ms: u64,
+    next: u64,
+    /// Due time and a number to (call, to the server).
+    due: BTreeMap<(u64, u64), (u64, bool)>,
+    calls: BTreeMap<u64, Call>,
+    /// How many faults cut the way from one machine to another.
+    cuts: BTreeMap<(Place, Place), u32>,
+    weather: Weather,
+    observer: Observer,
+    sabotage: Option<Sabotage>,
+}
+
+struct Call {
+    from: Place,
+    to: Place,
+    port: Port,
+    path: String,
+    ways: [Way; 2],
+    head: Option<oneshot::Sender<AnswerHead>>,
+    to_client: Option<mpsc::UnboundedSender<Result<Frame<Bytes>, Status>>>,
+    to_server: Option<mpsc::UnboundedSender<Result<Frame<Bytes>, Status>>>,
+    cancelled: CancellationToken,
+    /// Ends the pump of the request.
+    over: CancellationToken,
+    tampering: Tampering,
+}
+
+/// What is under way in one direction, in order.
+#[derive(Default)]
+struct Way {
+    packets: VecDeque<Packet>,
+    last_due_ms: u64,
+    stuck_since_ms: Option<u64>,
+}
+
+pub enum Packet {
+    Open(Request<()>),
+    Head(Response<()>),
+    Refused,
+    Frame(Frame<Bytes>),
+    End,
+    /// The other end has gone, or the connection broke.
+    Reset(&'static str),
+}
+
+impl Network {
+    pub fn new(trace: Trace, seed: u64, observer: Observer, sabotage: Option<Sabotage>) -> Network {
+        let inner = Inner {
+            trace,
+            random: SmallRng::seed_from_u64(seed),
+            now_ms: 0,
+            next: 0,
+            due: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            cuts: BTreeMap::new(),
+            weather: Weather::default(),
+            observer,
+            sabotage,
+        };
+        Network { inner: Arc::new(Mutex::new(inner)), gone: Arc::default() }
+    }
+
+    /// Cuts one way, or heals it. Cuts add up: each is healed by itself.
+    pub fn cut(&self, from: Place, to: Place, cut: bool) {
+        let mut inner = self.inner.lock();
+        let count = inner.cuts.entry((from, to)).or_insert(0);
+        *count = if cut { *count + 1 } else { count.saturating_sub(1) };
+    }
+
+    pub fn heal_all(&self) {
+        let mut inner = self.inner.lock();
+        inner.cuts.clear();
+        inner.weather = Weather::default();
+    }
+
+    pub fn set_weather(&self, weather: Weather) {
+        self.inner.lock().weather = weather;
+    }
+
+    /// Runs a call from the machine that asks. To be polled there.
+    pub async fn call(self, from: Place, to: Place, port: Port, request: Request<Body>) -> AnswerHead {
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path().to_owned();
+        let lone = is_lone(&path);
+        // A lone message travels whole, so that it can arrive twice.
+        let (open, whole) = if lone {
+            (Request::from_parts(parts, ()), Some(outgoing::collect(body).await?))
+        } else {
+            let open = Request::from_parts(parts, ());
+            let (head, over, call) = self.open(from, to, port, open, path, None);
+            tokio::spawn(outgoing::pump(self.clone(), call, true, body, over));
+            return self.answer(call, head).await;
+        };
+        let (head, _, call) = self.open(from, to, port, open, path, whole);
+        self.answer(call, head).await
+    }
+
+    async fn answer(&self, call: u64, head: oneshot::Receiver<AnswerHead>) -> AnswerHead {
+        let guard = Guard::new(call, self.gone.clone());
+        let answer = head.await.unwrap_or_else(|_| Err(broken("the network is gone").into()))?;
+        Ok(answer.map(|body| incoming::guarded(body, guard)))
+    }
+
+    fn open(
+        &self,
+        from: Place,
+        to: Place,
+        port: Port,
+        request: Request<()>,
+        path: String,
+        whole: Option<Vec<Frame<Bytes>>>,
+    ) -> (oneshot::Receiver<AnswerHead>, CancellationToken, u64) {
+        let mut inner = self.inner.lock();
+        let (head, receiver) = oneshot::channel();
+        let lost = inner.is_lost();
+        let again = whole.is_some() && inner.is_doubled();
+        if let (Some(frames), true) = (&whole, again) {
+            let ghost = inner.new_call(from, to, port, path.clone(), None);
+            inner.send_whole(ghost, copy(&request), frames.iter().map(copy_frame).collect());
+        }
+        let call = inner.new_call(from, to, port, path, Some(head));
+        let over = inner.calls[&call].over.clone();
+        if lost {
+            inner.send(call, false, Packet::Reset("the connection broke"));
+            return (receiver, over, call);
+        }
+        match whole {
+            Some(frames) => inner.send_whole(call, request, frames),
+            None => inner.send(call, true, Packet::Open(request)),
+        }
+        (receiver, over, call)
+    }
+
+    /// A machine sends a packet of a call that it has a part in.
+    pub fn send(&self, call: u64, to_server: bool, packet: Packet) {
+        let mut inner = self.inner.lock();
+        if matches!(packet, Packet::Head(_)) && inner.is_lost() {
+            inner.trace.event(WORLD, format!("net: the answer of #{call} is lost"));
+            return inner.break_call(call, "the connection broke");
+        }
+        inner.send(call, to_server, packet);
+    }
+
+    /// Everything that is due until now arrives. Returns the requests, for the machines that they came to.
+    pub fn deliver(&self, now_ms: u64) -> Vec<Arrival> {
+        let gone = std::mem::take(&mut *self.gone.lock());
+        let mut arrivals = Vec::new();
+        // Dropped when the lock is not held any more: it may hold guards.
+        let mut dropped = Vec::new();
+        let mut inner = self.inner.lock();
+        inner.now_ms = now_ms;
+        for call in gone {
+            inner.hang_up(call);
+        }
+        while let Some(((due_ms, number), (call, to_server))) = inner.due.pop_first() {
+            if due_ms > now_ms {
+                inner.due.insert((due_ms, number), (call, to_server));
+                break;
+            }
+            arrivals.extend(inner.arrive(call, to_server, &mut dropped));
+        }
+        drop(inner);
+        drop(dropped);
+        arrivals
+    }
+
+    /// When the next packet is due.
+    pub fn next_due_ms(&self) -> Option<u64> {
+        self.inner.lock().due.first_key_value().map(|((due_ms, _), _)| *due_ms)
+    }
+
+    /// All calls of a machine that has stopped break.
+    pub fn machine_stopped(&self, place: Place) {
+        let mut inner = self.inner.lock();
+        let calls = inner.calls.iter().filter(|(_, call)| call.from == place || call.to == place);
+        let calls: Vec<(u64, bool)> = calls.map(|(number, call)| (*number, call.from == place)).collect();
+        for (call, is_caller) in calls {
+            inner.send(call, is_caller, Packet::Reset("the other side stopped"));
+        }
+    }
+}
+
+impl Inner {
+    fn is_lost(&mut self) -> bool {
+        self.chance(self.weather.loss_percent)
+    }
+
+    fn is_doubled(&mut self) -> bool {
+        self.chance(self.weather.duplicate_percent)
+    }
+
+    fn chance(&mut self, percent: u32) -> bool {
+        percent > 0 && self.random.random_range(0..100) < percent
+    }
+
+    fn new_call(
+        &mut self,
+        from: Place,
+        to: Place,
+        port: Port,
+        path: String,
+        head: Option<oneshot::Sender<AnswerHead>>,
+    ) -> u64 {
+        self.next += 1;
+        let call = Call {
+            from,
+            to,
+            port,
+            path,
+            ways: Default::default(),
+            head,
+            to_client: None,
+            to_server: None,
+            cancelled: CancellationToken::new(),
+            over: CancellationToken::new(),
+            tampering: Tampering::default(),
+        };
+        self.calls.insert(self.next, call);
+        self.next
+    }
+
+    fn send_whole(&mut self, call: u64, request: Request<()>, frames: Vec<Frame<Bytes>>) {
+        self.send(call, true, Packet::Open(request));
+        for frame in frames {
+            self.send(call, true, Packet::Frame(frame));
+        }
+        self.send(call, true, Packet::End);
+    }
+
+    fn send(&mut self, number: u64, to_server: bool, packet: Packet) {
+        let delay_ms = self.random.random_range(self.weather.delay_ms.clone());
+        let Some(call) = self.calls.get_mut(&number) else { return };
+        let packet = match (packet, self.sabotage) {
+            (Packet::Frame(frame), Some(sabotage)) => {
+                let change = |data| {
+                    sabotage.change((&call.path, to_server), &data, &mut call.tampering, &mut self.random)
+                };
+                Packet::Frame(frame.map_data(change))
+            }
+            (packet, _) => packet,
+        };
+        if let Packet::Frame(frame) = &packet {
+            self.observer.see(call.from, call.to, &call.path, to_server, frame);
+        }
+        let way = &mut call.ways[usize::from(!to_server)];
+        way.last_due_ms = way.last_due_ms.max(self.now_ms + delay_ms);
+        way.packets.push_back(packet);
+        let due_ms = way.last_due_ms;
+        self.next += 1;
+        self.due.insert((due_ms, self.next), (number, to_server));
+    }
+
+    /// One packet of a way is due.
+    fn arrive(&mut self, number: u64, to_server: bool, dropped: &mut Vec<AnswerHead>) -> Option<Arrival> {
+        let call = self.calls.get_mut(&number)?;
+        let (from, to) = if to_server { (call.from, call.to) } else { (call.to, call.from) };
+        let way = &mut call.ways[usize::from(!to_server)];
+        if self.cuts.get(&(from, to)).is_some_and(|cuts| *cuts > 0) {
+            let since = *way.stuck_since_ms.get_or_insert(self.now_ms);
+            if self.now_ms - since >= GIVE_UP_MS {
+                self.trace.event(from, format!("net: #{number} to {} is given up", name(to)));
+                self.break_call(number, "nothing gets through");
+            } else {
+                self.next += 1;
+                self.due.insert((self.now_ms + RESEND_MS, self.next), (number, to_server));
+            }
+            return None;
+        }
+        way.stuck_since_ms = None;
+        let packet = way.packets.pop_front()?;
+        match packet {
+            Packet::Open(request) => return Some(self.open_arrives(number, request)),
+            Packet::Head(response) => self.head_arrives(number, response, dropped),
+            Packet::Refused => {
+                if let Some(mut call) = self.forget(number)
+                    && let Some(head) = call.head.take()
+                {
+                    let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+                    dropped.extend(head.send(Err(refused.into())).err());
+                }
+            }
+            Packet::Frame(frame) => {
+                let frame = Ok(frame);
+                let way = if to_server { &call.to_server } else { &call.to_client };
+                // Whoever does not read any more says so by itself.
+                let _ = way.as_ref().map(|way| way.send(frame));
+            }
+            Packet::End if to_server => call.to_server = None,
+            Packet::End => drop(self.forget(number)),
+            Packet::Reset(reason) => self.break_call(number, reason),
+        }
+        None
+    }
+
+    fn open_arrives(&mut self, number: u64, request: Request<()>) -> Arrival {
+        let call = self.calls.get_mut(&number).expect("looked up by the caller");
+        let (sender, body) = incoming::body();
+        call.to_server = Some(sender);
+        let (from, to, port) = (call.from, call.to, call.port);
+        if from != CLIENTS || port == Port::Peer {
+            let method = call.path.rsplit('/').next().unwrap_or_default();
+            self.trace.event(to, format!("net: {method} of {} #{number}", name(from)));
+        }
+        let call = &self.calls[&number];
+        Arrival { call: number, to, port, request: request.map(|()| body), cancelled: call.cancelled.clone() }
+    }
+
+    fn head_arrives(&mut self, number: u64, response: Response<()>, dropped: &mut Vec<AnswerHead>) {
+        let Some(call) = self.calls.get_mut(&number) else { return };
+        let (sender, body) = incoming::body();
+        call.to_client = Some(sender);
+        match call.head.take() {
+            Some(head) => dropped.extend(head.send(Ok(response.map(|()| body))).err()),
+            None => dropped.push(Ok(response.map(|()| body))),
+        }
+    }
+
+    /// Both ends learn that the connection is gone.
+    fn break_call(&mut self, number: u64, reason: &'static str) {
+        let Some(mut call) = self.forget(number) else { return };
+        if let Some(head) = call.head.take() {
+            // Whoever has gone needs no answer.
+            let _ = head.send(Err(broken(reason).into()));
+        }
+        if let Some(to_client) = &call.to_client {
+            let _ = to_client.send(Err(broken(reason)));
+        }
+        if let Some(to_server) = &call.to_server {
+            let _ = to_server.send(Err(broken(reason)));
+        }
+    }
+
+    /// The caller has gone: the server hears of it after a while.
+    fn hang_up(&mut self, number: u64) {
+        if self.calls.contains_key(&number) {
+            self.send(number, true, Packet::Reset("the caller has gone"));
+        }
+    }
+
+    fn forget(&mut self, number: u64) -> Option<Call> {
+        let call = self.calls.remove(&number)?;
+        call.cancelled.cancel();
+        call.over.cancel();
+        Some(call)
+    }
+}
+
+pub fn broken(reason: &str) -> Status {
+    Status::unavailable(reason.to_owned())
+}
+
+/// Of the messages between members, those that raft sends by themselves and that do no harm twice.
+fn is_lone(path: &str) -> bool {
+    path.strip_prefix("/balsa.store.v1.Peer/")
+        .is_some_and(|method| ["Vote", "PreVote", "Append", "ReadIndex", "TransferLeader"].contains(&method))
+}
+
+fn copy(request: &Request<()>) -> Request<()> {
+    let mut copied = Request::new(());
+    *copied.method_mut() = request.method().clone();
+    *copied.uri_mut() = request.uri().clone();
+    *copied.version_mut() = request.version();
+    *copied.headers_mut() = request.headers().clone();
+    copied
+}
+
+fn copy_frame(frame: &Frame<Bytes>) -> Frame<Bytes> {
+    match (frame.data_ref(), frame.trailers_ref()) {
+        (Some(data), _) => Frame::data(data.clone()),
+        (None, Some(trailers)) => Frame::trailers(trailers.clone()),
+        (None, None) => Frame::data(Bytes::new()),
+    }
+}

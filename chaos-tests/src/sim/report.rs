@@ -1,0 +1,66 @@
+//! What a failing run says: where, which property, expected and seen, the faults, the last events with a column for each
+//! member, and the command that plays it again.
+
+use super::run::{Options, Outcome};
+use super::trace::{CLIENTS, Event, WORLD};
+
+/// Of one event.
+const COLUMN_WIDTH: usize = 34;
+const FINDINGS_SHOWN: usize = 3;
+
+pub fn failure(options: &Options, outcome: &Outcome, commit: &str) -> String {
+    let mut lines = Vec::new();
+    for finding in outcome.findings.iter().take(FINDINGS_SHOWN) {
+        let Options { seed, members, .. } = options;
+        lines.push(format!(
+            "FAILED {}  phase={} seed={seed} members={members} commit={commit}",
+            finding.property, finding.phase
+        ));
+        lines.extend(finding.text.lines().map(|line| format!("  {line}")));
+    }
+    if outcome.findings.len() > FINDINGS_SHOWN {
+        lines.push(format!("  and {} more", outcome.findings.len() - FINDINGS_SHOWN));
+    }
+    lines.push("FAULTS".to_owned());
+    lines.extend(outcome.schedule.iter().map(|timed| format!("  {timed}")));
+    lines.push("LAST EVENTS".to_owned());
+    lines.push(heading(options.members));
+    lines.extend(outcome.last.iter().map(|event| row(event, options.members)));
+    lines.push(format!("REPLAY {}", replay(options)));
+    lines.join("\n")
+}
+
+/// One command that plays the same run.
+pub fn replay(options: &Options) -> String {
+    let mut command = format!("./dev chaos sim --seed {} --members {}", options.seed, options.members);
+    if let Some(keep) = &options.keep {
+        let keep: Vec<String> = keep.iter().map(ToString::to_string).collect();
+        command += &format!(" --faults {}", if keep.is_empty() { "none".to_owned() } else { keep.join(",") });
+    }
+    if let Some(sabotage) = options.sabotage {
+        command += &format!(" --sabotage {}", sabotage.name());
+    }
+    command
+}
+
+fn heading(members: usize) -> String {
+    let names = (1..=members).map(|number| format!("m{number}"));
+    let columns: Vec<String> = names.map(|name| format!("{name:<COLUMN_WIDTH$}")).collect();
+    format!("  {:>8}  {}", "s", columns.join("  "))
+}
+
+/// What happened to no member stands across all columns.
+fn row(event: &Event, members: usize) -> String {
+    let time = format!("{}.{:03}", event.at_ms / 1000, event.at_ms % 1000);
+    match event.place {
+        WORLD => format!("  {time:>8}  -- {}", event.text),
+        CLIENTS => format!("  {time:>8}  .. {}", event.text),
+        place => {
+            let text: String = event.text.chars().take(COLUMN_WIDTH).collect();
+            let columns: Vec<String> = (0..members)
+                .map(|column| format!("{:<COLUMN_WIDTH$}", if column == place { text.as_str() } else { "" }))
+                .collect();
+            format!("  {time:>8}  {}", columns.join("  ").trim_end())
+        }
+    }
+}

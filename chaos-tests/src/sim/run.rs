@@ -1,0 +1,226 @@
+//! One run from one seed: the cluster forms, faults strike under load, everything is healed, progress is asked for, and what
+//! was seen is judged.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use parking_lot::Mutex;
+
+use super::clients::{self, Client};
+use super::machine::MakeRuntime;
+use super::panics;
+use super::sabotage::Sabotage;
+use super::schedule::{self, Timed};
+use super::trace::{Event, Place};
+use super::world::{DRAIN, World};
+use crate::history::{History, Request};
+use crate::properties::Property;
+
+/// A new cluster serves within this.
+const FORM_MAX_MS: u64 = 6_000;
+const LOAD_UNTIL_MS: u64 = 12_500;
+/// After healing every member must take a write within this: an election, a snapshot, and the clients' own timeouts.
+const RECOVER_MAX_MS: u64 = 15_000;
+const FINALS_MAX_MS: u64 = 5_000;
+/// Numbers of the clients that ask for progress, and of those that read the end.
+const RECOVERY_CLIENT: u32 = 200;
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub seed: u64,
+    pub members: usize,
+    pub sabotage: Option<Sabotage>,
+    /// Of the schedule, only these faults, by their place in it. `None`: all.
+    pub keep: Option<Vec<usize>>,
+    pub keep_trace: bool,
+    pub make: MakeRuntime,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Form,
+    Load,
+    Recover,
+    Judge,
+}
+
+#[derive(Clone, Debug)]
+pub struct Finding {
+    pub property: &'static str,
+    pub phase: Phase,
+    /// What was expected and what was seen.
+    pub text: String,
+}
+
+pub struct Outcome {
+    pub findings: Vec<Finding>,
+    pub schedule: Vec<Timed>,
+    /// Of the trace: the same for the same options.
+    pub digest: u64,
+    pub events: u64,
+    pub operations: usize,
+    /// Votes and log entries that were looked at on the wires.
+    pub on_the_wires: usize,
+    pub last: Vec<Event>,
+    /// Empty unless it was asked for.
+    pub trace: String,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Phase::Form => "form",
+            Phase::Load => "load",
+            Phase::Recover => "recover",
+            Phase::Judge => "judge",
+        })
+    }
+}
+
+/// Runs on a thread of its own, so that nothing of an earlier run is left there.
+pub fn run(options: &Options) -> Result<Outcome> {
+    let options = options.clone();
+    let thread = std::thread::Builder::new().name("simulation".into()).spawn(move || play(&options))?;
+    thread.join().map_err(|_| anyhow!("the thread of the run panicked"))?
+}
+
+/// The faults of a run, as its options have them.
+pub fn schedule_of(options: &Options) -> Vec<Timed> {
+    let all = schedule::generate(options.seed, options.members);
+    match &options.keep {
+        None => all,
+        Some(keep) => keep.iter().filter_map(|at| all.get(*at).cloned()).collect(),
+    }
+}
+
+fn play(options: &Options) -> Result<Outcome> {
+    panics::watch();
+    let played = std::panic::catch_unwind(|| play_watched(options));
+    let seen = panics::take();
+    panics::unwatch();
+    played.unwrap_or_else(|_| {
+        Err(anyhow!("seed {}: the simulator panicked: {}", options.seed, seen.join("; ")))
+    })
+}
+
+fn play_watched(options: &Options) -> Result<Outcome> {
+    let schedule = schedule_of(options);
+    let mut world =
+        World::new(options.seed, options.members, options.sabotage, options.keep_trace, options.make)?;
+    let findings = phases(&mut world, &schedule);
+    let history = world.desk.history.lock();
+    Ok(Outcome {
+        findings,
+        schedule,
+        digest: world.trace.digest(),
+        events: world.trace.count(),
+        operations: history.operations.len(),
+        on_the_wires: world.observer.looked_at(),
+        last: world.trace.last(),
+        trace: world.trace.whole(),
+    })
+}
+
+fn phases(world: &mut World, schedule: &[Timed]) -> Vec<Finding> {
+    let places: Vec<Place> = world.desk.places.clone();
+    let formed = until(world, FORM_MAX_MS, |world| places.iter().all(|place| world.is_serving(*place)));
+    if !formed {
+        world.incident(None, format!("the cluster does not form within {FORM_MAX_MS} ms"));
+        return judge(world, Phase::Form);
+    }
+    world.spawn({
+        let desk = world.desk.clone();
+        async move { clients::start(&desk) }
+    });
+    let mut faults = schedule.iter().peekable();
+    while world.now_ms < LOAD_UNTIL_MS {
+        world.step();
+        while let Some(timed) = faults.next_if(|timed| timed.at_ms <= world.now_ms) {
+            world.strike(timed);
+        }
+        if let Some(finding) = wire_findings(world, Phase::Load) {
+            return vec![finding];
+        }
+    }
+    world.heal();
+    recover(world, &places);
+    if let Some(finding) = wire_findings(world, Phase::Recover) {
+        return vec![finding];
+    }
+    judge(world, Phase::Judge)
+}
+
+/// All members take a write, and then show what they hold.
+fn recover(world: &mut World, places: &[Place]) {
+    let began_ms = world.now_ms;
+    let well: Arc<Mutex<Vec<Place>>> = Arc::default();
+    for place in places {
+        let (desk, place, well) = (world.desk.clone(), *place, well.clone());
+        world.spawn(async move {
+            let number = RECOVERY_CLIENT + place as u32;
+            loop {
+                let put = Request::Put { key: format!("recovered/{place}"), value: "1".to_owned(), lease: 0 };
+                let done = Client::at(&desk, number, place).run(put).await;
+                if done.is_some_and(|done| done.reply().is_some()) {
+                    return well.lock().push(place);
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        });
+    }
+    let recovered = until(world, RECOVER_MAX_MS, |_| well.lock().len() == places.len());
+    world.desk.stop.cancel();
+    if !recovered {
+        for place in places.iter().filter(|place| !well.lock().contains(place)) {
+            let text = format!("takes no write within {RECOVER_MAX_MS} ms after everything was healed");
+            world.incident(Some(*place), text);
+        }
+        return;
+    }
+    let took_ms = world.now_ms - began_ms;
+    world.trace.event(super::trace::WORLD, format!("all members serve again after {took_ms} ms"));
+    let drained_ms = world.now_ms + u64::try_from(DRAIN.as_millis()).expect("a short time");
+    until(world, u64::MAX, |world| world.now_ms >= drained_ms);
+    let done: Arc<Mutex<bool>> = Arc::default();
+    world.spawn(super::finals::read(world.desk.clone(), done.clone()));
+    if !until(world, FINALS_MAX_MS, |_| *done.lock()) {
+        world.incident(None, "the members do not show what they hold".to_owned());
+    }
+}
+
+/// False if it did not come true in time.
+fn until(world: &mut World, within_ms: u64, mut is_true: impl FnMut(&World) -> bool) -> bool {
+    let deadline_ms = world.now_ms.saturating_add(within_ms);
+    while !is_true(world) {
+        if world.now_ms >= deadline_ms {
+            return false;
+        }
+        world.step();
+    }
+    true
+}
+
+/// What is known at once.
+fn wire_findings(world: &World, phase: Phase) -> Option<Finding> {
+    if let Some((property, text)) = world.observer.violations().into_iter().next() {
+        return Some(Finding { property, phase, text });
+    }
+    let text = world.ledger.violation()?;
+    Some(Finding { property: "state_machine_safety", phase, text })
+}
+
+fn judge(world: &World, phase: Phase) -> Vec<Finding> {
+    let history: History = world.desk.history.lock().clone();
+    let checks = Property::all().into_iter().map(|property| (property.name(), property.check(&history)));
+    checks
+        .flat_map(|(property, check)| {
+            check.violations.into_iter().map(move |violation| Finding {
+                property,
+                phase,
+                text: violation.text,
+            })
+        })
+        .collect()
+}
