@@ -5,6 +5,8 @@
 
 use tonic::{Code, Status};
 
+use crate::host::watch::Closed;
+
 /// Declares the enum and its table in one place: a variant cannot lack a code or a text.
 macro_rules! client_errors {
     ($($variant:ident $code:ident $text:literal),+ $(,)?) => {
@@ -113,6 +115,13 @@ impl Error {
             .iter()
             .copied()
             .find(|error| error.code() == status.code() && error.text() == status.message())
+    }
+}
+
+/// The task that tells of changes ends with its member.
+impl From<Closed> for Error {
+    fn from(_: Closed) -> Self {
+        Error::Stopped
     }
 }
 

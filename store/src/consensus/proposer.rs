@@ -186,8 +186,7 @@ impl Submission {
 
     /// Until leadership changes, or for a moment: a refusal may come before the news of its cause.
     async fn wait_for_news(&mut self) {
-        let changed = tokio::time::timeout(self.retry_interval, self.leadership.changed()).await;
-        if let Ok(Err(_)) = changed {
+        if self.leadership.changed_within(self.retry_interval).await.is_err() {
             // The task that tells is gone: the member stops, and so will this.
             tokio::time::sleep(self.retry_interval).await;
         }

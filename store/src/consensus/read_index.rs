@@ -57,9 +57,7 @@ impl ReadRounds {
                     Ok(index) => return Ok(index),
                     Err(Error::Stopped) => return Err(Error::Stopped),
                     // No quorum, another leader, a lost connection: asking again does no harm.
-                    Err(_) => {
-                        drop(tokio::time::timeout(self.retry_interval, self.leadership.changed()).await)
-                    }
+                    Err(_) => self.leadership.changed_within(self.retry_interval).await?,
                 }
             }
             Err(Error::Timeout)

@@ -6,6 +6,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::{RwLock, RwLockReadGuard};
 use tokio::sync::Notify;
@@ -139,6 +140,11 @@ impl<T> Receiver<T> {
         }
     }
 
+    /// Returns once there is a value that was not seen yet, or after `moment`.
+    pub async fn changed_within(&mut self, moment: Duration) -> Result<(), Closed> {
+        tokio::time::timeout(moment, self.changed()).await.unwrap_or(Ok(()))
+    }
+
     /// Returns once the value is wanted; at once if it is already.
     pub async fn wait_for(&mut self, mut is_wanted: impl FnMut(&T) -> bool) -> Result<(), Closed> {
         loop {
@@ -217,6 +223,7 @@ mod tests {
         assert_eq!(receiver.changed().await, Ok(()));
         assert_eq!(*receiver.borrow(), 1);
         assert_eq!(receiver.changed().await, Err(Closed));
+        assert_eq!(receiver.changed_within(Duration::MAX).await, Err(Closed));
         assert_eq!(receiver.wait_for(|value| *value == 1).await, Ok(()));
         assert_eq!(receiver.wait_for(|value| *value == 2).await, Err(Closed));
     }
@@ -230,7 +237,8 @@ mod tests {
             true
         }));
         assert_eq!(receiver.changed().await, Ok(()));
-        let none = tokio::time::timeout(std::time::Duration::ZERO, receiver.changed()).await;
+        assert_eq!(receiver.changed_within(Duration::ZERO).await, Ok(()));
+        let none = tokio::time::timeout(Duration::ZERO, receiver.changed()).await;
         assert!(none.is_err());
         drop(receiver);
         assert_eq!(sender.send(2), Err(2));

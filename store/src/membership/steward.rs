@@ -34,7 +34,9 @@ impl Steward {
             }
             while self.consensus.leadership().is_leader && self.step().await {
                 // The news of a step comes a moment after it; without it the same step would be taken again.
-                drop(tokio::time::timeout(self.election_timeout / 4, members.changed()).await);
+                if members.changed_within(self.election_timeout / 4).await.is_err() {
+                    return;
+                }
             }
             let gone = tokio::select! {
                 biased;

@@ -40,7 +40,7 @@ impl ClusterService {
         let attempts = async {
             loop {
                 match self.try_change(&change).await {
-                    Err(Error::NotLeader | Error::NoLeader) => self.wait_for_news().await,
+                    Err(Error::NotLeader | Error::NoLeader) => self.wait_for_news().await?,
                     result => return result,
                 }
             }
@@ -61,10 +61,10 @@ impl ClusterService {
     }
 
     /// Until leadership changes, or for a moment.
-    async fn wait_for_news(&self) {
+    async fn wait_for_news(&self) -> Result<(), Error> {
         let mut leadership = self.identity.consensus.watch_leadership();
         leadership.mark_unchanged();
-        drop(tokio::time::timeout(self.election_timeout / 10, leadership.changed()).await);
+        Ok(leadership.changed_within(self.election_timeout / 10).await?)
     }
 }
 

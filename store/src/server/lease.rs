@@ -104,7 +104,7 @@ impl LeaseService {
         let attempts = async {
             loop {
                 match self.try_renew(id).await {
-                    Err(error) if error != Error::Stopped => self.wait_for_news().await,
+                    Err(error) if error != Error::Stopped => self.wait_for_news().await?,
                     result => return result,
                 }
             }
@@ -130,7 +130,7 @@ impl LeaseService {
         let attempts = async {
             loop {
                 match self.try_time_to_live(request).await {
-                    Err(error) if error != Error::Stopped => self.wait_for_news().await,
+                    Err(error) if error != Error::Stopped => self.wait_for_news().await?,
                     result => return result,
                 }
             }
@@ -155,10 +155,10 @@ impl LeaseService {
     }
 
     /// Until leadership changes, or for a moment.
-    async fn wait_for_news(&self) {
+    async fn wait_for_news(&self) -> Result<(), Error> {
         let mut leadership = self.identity.consensus.watch_leadership();
         leadership.mark_unchanged();
-        drop(tokio::time::timeout(self.election_timeout / 10, leadership.changed()).await);
+        Ok(leadership.changed_within(self.election_timeout / 10).await?)
     }
 
     /// Renews what the client asks for, in order, until it goes away or `lost` resolves.
