@@ -104,7 +104,7 @@ mod tests {
         assert!(life.is_alive());
         life.kill().unwrap();
         assert!(!life.is_alive());
-        child.wait().unwrap();
+        assert!(child.wait().is_err(), "it was reaped as it was killed");
         let reused = Life { pid: i32::try_from(std::process::id()).unwrap(), started: 1 };
         assert!(!reused.is_alive(), "the same pid, but another process");
     }
