@@ -91,6 +91,17 @@ fn read_vdso(pid: u32, memory: &File) -> Result<(u64, Vec<u8>)> {
     Ok((begin, image))
 }
 
+/// Whether every thread has taken the signal to stop. One that waits in the kernel has a place as well, and leaves it then.
+pub fn is_stopped(pid: u32) -> Result<()> {
+    for thread in fs::read_dir(format!("/proc/{pid}/task")).context("list the process's threads")? {
+        let thread = thread.context("list the process's threads")?.path();
+        let stat = fs::read_to_string(thread.join("stat")).context("look at a thread")?;
+        let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+        ensure!(state == Some('T'), "a thread of process {pid} is not stopped");
+    }
+    Ok(())
+}
+
 /// Every thread must be stopped, and none within the jump that is written at `entry`.
 fn nobody_stands_in(pid: u32, entry: u64) -> Result<()> {
     for thread in fs::read_dir(format!("/proc/{pid}/task")).context("list the process's threads")? {
@@ -269,7 +280,7 @@ mod tests {
         fn while_stopped<T>(&self, work: impl FnOnce(u32) -> Result<T>) -> T {
             let pid = Pid::from_raw(self.child.id().try_into().unwrap());
             kill(pid, Signal::SIGSTOP).unwrap();
-            let stopped = || nobody_stands_in(self.child.id(), 0);
+            let stopped = || is_stopped(self.child.id());
             eventually("the shell is stopped", Duration::from_secs(5), stopped).unwrap();
             let done = work(self.child.id()).unwrap();
             kill(pid, Signal::SIGCONT).unwrap();

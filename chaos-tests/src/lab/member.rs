@@ -9,12 +9,14 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 
 use super::authority::{Authority, PairFiles};
-use super::clock::ShiftedClock;
+use super::clock::{self, ShiftedClock};
 use super::{Host, Process, Target, binary, eventually};
 use crate::disk::{ForgetfulDisk, Metadata};
 
 const CLIENT_PORT: u16 = 2379;
 const PEER_PORT: u16 = 2380;
+/// Longest time until every thread has taken the signal to stop.
+const STOP_MAX: Duration = Duration::from_secs(1);
 /// Until a thread is out of the functions that read the clock.
 const CLOCK_MAX: Duration = Duration::from_secs(5);
 
@@ -170,7 +172,8 @@ impl Member {
                 return work(pid);
             }
             self.signal(Signal::SIGSTOP)?;
-            let done = work(pid);
+            let stopped = eventually("a stopped process", STOP_MAX, || clock::is_stopped(pid));
+            let done = stopped.and_then(|()| work(pid));
             self.signal(Signal::SIGCONT)?;
             done
         })
