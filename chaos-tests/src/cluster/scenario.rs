@@ -69,12 +69,7 @@ impl ClusterScenario {
         ensure!(!self.workloads.is_empty(), "workloads: give at least one, or nothing happens");
         let has_pods = self.workloads.iter().any(|workload| matches!(workload, Workload::Pods(_)));
         ensure!(!has_pods || self.workers > 0, "workers: pods need at least one");
-        for plan in &self.faults {
-            let verb = plan.verb.name();
-            ensure!(plan.at.is_some() != plan.every.is_some(), "fault {verb}: give one of at and every");
-            ensure!(plan.every != Some(Duration::ZERO), "fault {verb}: every must be longer than nothing");
-        }
-        Ok(())
+        self.faults.iter().try_for_each(|plan| plan.check(plan.verb.name()))
     }
 }
 

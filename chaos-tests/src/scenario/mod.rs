@@ -1,12 +1,14 @@
 //! A scenario: which cluster, what clients do, which faults strike when, what must hold.
 //!
 //! Scenarios are YAML files that an engineer writes without Rust (`docs/chaos.md`); a library of them is in
-//! `chaos-tests/scenarios/`. An unknown word in one is an error. [`schedule`] turns it into a list of times, [`run`] does it.
+//! `chaos-tests/scenarios/`. An unknown word in one is an error. [`schedule`] turns it into a list of times, [`strikes`]
+//! strikes at them, [`run`] does the whole.
 
 pub mod duration;
 pub mod finish;
 pub mod run;
 pub mod schedule;
+pub mod strikes;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -88,6 +90,15 @@ pub struct Plan<V = Verb> {
     pub verb: V,
 }
 
+impl<V> Plan<V> {
+    /// `verb` is what its line calls it.
+    pub fn check(&self, verb: &str) -> Result<()> {
+        ensure!(self.at.is_some() != self.every.is_some(), "fault {verb}: give one of at and every");
+        ensure!(self.every != Some(Duration::ZERO), "fault {verb}: every must be longer than nothing");
+        Ok(())
+    }
+}
+
 impl Scenario {
     pub fn parse(text: &str) -> Result<Self> {
         let scenario: Self = serde_saphyr::from_str(text).context("the scenario is not understood")?;
@@ -100,11 +111,10 @@ impl Scenario {
         ensure!(!self.workloads.is_empty(), "workloads: give at least one, or nothing happens");
         for plan in &self.faults {
             let verb = plan.verb.name();
-            ensure!(plan.at.is_some() != plan.every.is_some(), "fault {verb}: give one of at and every");
+            plan.check(verb)?;
             let has_disk = self.disk.forgetful().is_some();
             ensure!(has_disk || !plan.verb.needs_disk(), "fault {verb}: needs `disk: forgetful`");
             ensure!(self.tls || !plan.verb.needs_tls(), "fault {verb}: needs `tls: true`");
-            ensure!(plan.every != Some(Duration::ZERO), "fault {verb}: every must be longer than nothing");
         }
         let name_is_safe = self.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
         ensure!(

@@ -4,10 +4,7 @@
 use std::time::Duration;
 
 use balsa_proto::etcd::etcdserverpb::watch_client::WatchClient;
-use balsa_proto::etcd::etcdserverpb::watch_request::RequestUnion;
-use balsa_proto::etcd::etcdserverpb::{
-    WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse,
-};
+use balsa_proto::etcd::etcdserverpb::{WatchRequest, WatchResponse};
 use rand::RngExt;
 use rand::rngs::SmallRng;
 use tokio::sync::mpsc;
@@ -17,9 +14,8 @@ use tonic::Streaming;
 
 use super::clients::Desk;
 use super::trace::{Place, name};
-use crate::history::{Event, Record, WatchRecord, WatchSight};
-use crate::workloads::watcher::event;
-use crate::workloads::wire::prefix_end;
+use crate::history::{Record, WatchRecord, WatchSight};
+use crate::workloads::watch_stream::{self, End};
 use crate::workloads::witness;
 
 const WATCHERS: u32 = 3;
@@ -40,12 +36,6 @@ struct Watcher {
     /// The first revision that was not seen yet; 0: from now on.
     next_revision: i64,
     prev_kv: bool,
-}
-
-enum End {
-    Done,
-    Broken(String),
-    Compacted,
 }
 
 pub fn start(desk: &Desk) {
@@ -110,7 +100,7 @@ impl Watcher {
         let asked = WatchSight::Asked { start_revision: self.next_revision, prev_kv: self.prev_kv };
         self.record(member, 0, asked);
         // The channel is empty.
-        let _ = requests.try_send(self.create());
+        let _ = requests.try_send(watch_stream::create(self.prefix, self.next_revision, self.prev_kv));
         let mut client = WatchClient::new(self.desk.channel(member));
         let opened = tokio::time::timeout(SILENCE_MAX, client.watch(ReceiverStream::new(inbox))).await;
         match opened {
@@ -141,9 +131,8 @@ impl Watcher {
                     if heard.elapsed() > SILENCE_MAX {
                         return End::Broken("nothing was heard".to_owned());
                     }
-                    let progress = RequestUnion::ProgressRequest(WatchProgressRequest {});
                     // A full channel says that nobody reads: the silence will tell.
-                    let _ = requests.try_send(WatchRequest { request_union: Some(progress) });
+                    let _ = requests.try_send(watch_stream::progress());
                     continue;
                 }
             };
@@ -161,46 +150,11 @@ impl Watcher {
     }
 
     fn take(&mut self, member: Place, answer: WatchResponse) -> Option<End> {
-        let revision = answer.header.as_ref().map_or(0, |header| header.revision);
-        if answer.compact_revision != 0 {
-            let compact_revision = answer.compact_revision;
-            self.record(member, revision, WatchSight::Compacted { compact_revision });
-            return Some(End::Compacted);
+        let told = watch_stream::read(answer, &mut self.next_revision);
+        if let Some(sight) = told.sight {
+            self.record(member, told.revision, sight);
         }
-        if answer.canceled {
-            return Some(End::Broken(format!("cancelled: {}", answer.cancel_reason)));
-        }
-        let sight = if answer.created {
-            if self.next_revision == 0 {
-                self.next_revision = revision + 1;
-            }
-            WatchSight::Created
-        } else if answer.events.is_empty() {
-            self.next_revision = self.next_revision.max(revision + 1);
-            WatchSight::Progress
-        } else {
-            let events: Vec<Event> = answer.events.into_iter().map(event).collect();
-            let last = events.iter().map(|event| event.kv.mod_revision).max().unwrap_or(0);
-            self.next_revision = self.next_revision.max(last + 1);
-            WatchSight::Events(events)
-        };
-        self.record(member, revision, sight);
-        None
-    }
-
-    fn create(&self) -> WatchRequest {
-        let all = || (vec![0], vec![0]);
-        let below = |prefix: &str| (prefix.as_bytes().to_vec(), prefix_end(prefix));
-        let (key, range_end) = if self.prefix.is_empty() { all() } else { below(self.prefix) };
-        let create = WatchCreateRequest {
-            key: key.into(),
-            range_end: range_end.into(),
-            start_revision: self.next_revision,
-            prev_kv: self.prev_kv,
-            progress_notify: true,
-            ..WatchCreateRequest::default()
-        };
-        WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) }
+        told.end
     }
 
     fn record(&self, member: Place, revision: i64, sight: WatchSight) {

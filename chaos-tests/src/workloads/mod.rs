@@ -14,6 +14,7 @@ pub mod pods;
 pub mod register;
 pub mod transaction;
 pub mod watch;
+pub mod watch_stream;
 pub mod watcher;
 pub mod wire;
 pub mod witness;

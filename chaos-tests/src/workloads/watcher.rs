@@ -1,16 +1,11 @@
 //! One watch as a client keeps it: a stream that is asked for again, from where it broke off, as often as needed.
 //!
-//! It remembers the first revision that it has not seen yet: after an event or a progress notification of revision R,
-//! that is R + 1. All that it is told is recorded under one number, so that a property can say "this watch".
+//! All that it is told is recorded under one number, so that a property can say "this watch".
 
 use std::time::Duration;
 
 use balsa_proto::etcd::etcdserverpb::watch_client::WatchClient;
-use balsa_proto::etcd::etcdserverpb::watch_request::RequestUnion;
-use balsa_proto::etcd::etcdserverpb::{
-    WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse,
-};
-use balsa_proto::etcd::mvccpb::{self, event::EventType};
+use balsa_proto::etcd::etcdserverpb::{WatchRequest, WatchResponse};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
@@ -18,8 +13,8 @@ use tonic::{Status, Streaming};
 
 use super::Context;
 use super::client::MemberEndpoint;
-use super::wire;
-use crate::history::{Event, Kv, Record, WatchRecord, WatchSight};
+use super::watch_stream::{self, End};
+use crate::history::{Record, WatchRecord, WatchSight};
 
 /// Between two requests for a progress notification.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
@@ -39,13 +34,6 @@ pub struct Watcher {
     pub prev_kv: bool,
     /// Tried one after the other.
     pub members: Vec<MemberEndpoint>,
-}
-
-/// Why a stream ended.
-enum End {
-    Done,
-    Broken(String),
-    Compacted,
 }
 
 impl Watcher {
@@ -77,7 +65,7 @@ impl Watcher {
         let asked = WatchSight::Asked { start_revision: self.next_revision, prev_kv: self.prev_kv };
         self.record(context, member, 0, asked).await;
         // The channel is new and empty, and its receiver is held here.
-        let _ = requests.send(self.create()).await;
+        let _ = requests.send(watch_stream::create(&self.prefix, self.next_revision, self.prev_kv)).await;
         let mut client = WatchClient::new(channel);
         let opening = tokio::time::timeout(SILENCE_MAX, client.watch(ReceiverStream::new(inbox))).await;
         match opening {
@@ -107,9 +95,7 @@ impl Watcher {
                         return End::Broken(format!("nothing was heard for {SILENCE_MAX:?}"));
                     }
                     // A full channel says that the server does not read: the silence will tell.
-                    let _ = requests.try_send(WatchRequest {
-                        request_union: Some(RequestUnion::ProgressRequest(WatchProgressRequest {})),
-                    });
+                    let _ = requests.try_send(watch_stream::progress());
                 }
                 answer = answers.message() => {
                     heard = Instant::now();
@@ -133,49 +119,11 @@ impl Watcher {
         member: &MemberEndpoint,
         answer: WatchResponse,
     ) -> Option<End> {
-        let revision = answer.header.as_ref().map_or(0, |header| header.revision);
-        if answer.compact_revision != 0 {
-            let sight = WatchSight::Compacted { compact_revision: answer.compact_revision };
-            self.record(context, member, revision, sight).await;
-            return Some(End::Compacted);
+        let told = watch_stream::read(answer, &mut self.next_revision);
+        if let Some(sight) = told.sight {
+            self.record(context, member, told.revision, sight).await;
         }
-        if answer.canceled {
-            return Some(End::Broken(format!("cancelled: {}", answer.cancel_reason)));
-        }
-        let sight = if answer.created {
-            // From now on means: after the revision of the answer.
-            if self.next_revision == 0 {
-                self.next_revision = revision + 1;
-            }
-            WatchSight::Created
-        } else if answer.events.is_empty() {
-            self.next_revision = self.next_revision.max(revision + 1);
-            WatchSight::Progress
-        } else {
-            let events: Vec<Event> = answer.events.into_iter().map(event).collect();
-            let last = events.iter().map(|event| event.kv.mod_revision).max().unwrap_or(0);
-            self.next_revision = self.next_revision.max(last + 1);
-            WatchSight::Events(events)
-        };
-        self.record(context, member, revision, sight).await;
-        None
-    }
-
-    fn create(&self) -> WatchRequest {
-        let (key, range_end) = if self.prefix.is_empty() {
-            (vec![0], vec![0])
-        } else {
-            (self.prefix.as_bytes().to_vec(), wire::prefix_end(&self.prefix))
-        };
-        let create = WatchCreateRequest {
-            key: key.into(),
-            range_end: range_end.into(),
-            start_revision: self.next_revision,
-            prev_kv: self.prev_kv,
-            progress_notify: true,
-            ..WatchCreateRequest::default()
-        };
-        WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) }
+        told.end
     }
 
     async fn record(&self, context: &Context, member: &MemberEndpoint, revision: i64, sight: WatchSight) {
@@ -189,22 +137,6 @@ impl Watcher {
             sight,
         };
         context.recorder.record(Record::Watch(record)).await;
-    }
-}
-
-pub fn event(event: mvccpb::Event) -> Event {
-    let empty = Kv {
-        key: String::new(),
-        value: String::new(),
-        create_revision: 0,
-        mod_revision: 0,
-        version: 0,
-        lease: 0,
-    };
-    Event {
-        deleted: event.r#type() == EventType::Delete,
-        prev: event.prev_kv.map(wire::kv),
-        kv: event.kv.map_or(empty, wire::kv),
     }
 }
 

@@ -43,8 +43,9 @@ pub struct Dispatch {
     static_set: Vec<Arc<Pod>>,
     /// Mirror pods by the uid of their static pod.
     mirrors: HashMap<String, Arc<Pod>>,
-    /// Static pods whose mirror is being created.
-    making_mirrors: HashSet<String>,
+    /// Static pods whose mirror is being created, and whether the name came free meanwhile: the attempt under way may
+    /// have met the mirror that is gone now.
+    making_mirrors: HashMap<String, bool>,
     snapshot: watch::Sender<Pods>,
     tasks: JoinSet<Ended>,
     ending_orphans: HashSet<String>,
@@ -79,7 +80,7 @@ impl Dispatch {
             pods: HashMap::new(),
             static_set: Vec::new(),
             mirrors: HashMap::new(),
-            making_mirrors: HashSet::new(),
+            making_mirrors: HashMap::new(),
             snapshot,
             tasks: JoinSet::new(),
             ending_orphans: HashSet::new(),
@@ -164,7 +165,13 @@ impl Dispatch {
                 }
             }
             Ended::Orphan(uid) => drop(self.ending_orphans.remove(&uid)),
-            Ended::MirrorMade(uid) => drop(self.making_mirrors.remove(&uid)),
+            Ended::MirrorMade(uid) => {
+                if self.making_mirrors.remove(&uid) == Some(true)
+                    && let Some(entry) = self.pods.get(&uid).filter(|entry| !entry.is_removed)
+                {
+                    self.make_mirror(entry.pod.clone(), shutdown);
+                }
+            }
             Ended::MirrorDeleted => {}
         }
     }
@@ -201,9 +208,14 @@ impl Dispatch {
 
     fn make_mirror(&mut self, pod: Arc<Pod>, shutdown: &CancellationToken) {
         let uid = facts::uid(&pod).to_owned();
-        if self.sources.is_standalone || !self.making_mirrors.insert(uid.clone()) {
+        if self.sources.is_standalone {
             return;
         }
+        if let Some(is_free_again) = self.making_mirrors.get_mut(&uid) {
+            *is_free_again = true;
+            return;
+        }
+        self.making_mirrors.insert(uid.clone(), false);
         let (link, node, stop) =
             (self.shared.link.clone(), self.shared.node.node_name.clone(), shutdown.clone());
         self.tasks.spawn(async move {

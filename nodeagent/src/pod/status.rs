@@ -31,6 +31,8 @@ pub fn compute(world: &World<'_>, plan: &Plan, node: &NodeSide, previous: &PodSt
     let specs: Vec<_> = facts::ephemeral_containers(pod).collect();
     let ephemeral = statuses(world, plan, node, &specs, previous.ephemeral_container_statuses.as_deref());
     let phase = phase(world, plan, &inits, &containers, previous);
+    // A pod that fails as a whole says so together with its phase: when nothing of it runs any more.
+    let failure = plan.failure.as_ref().filter(|_| phase == "Failed");
     let ips = pod_ips(world, node, previous);
     let mut status = PodStatus {
         observed_generation: pod.metadata.generation,
@@ -41,12 +43,8 @@ pub fn compute(world: &World<'_>, plan: &Plan, node: &NodeSide, previous: &PodSt
         start_time: Some(Time(world.memory.started_at)),
         qos_class: Some(facts::qos_class(pod).as_str().to_owned()),
         nominated_node_name: previous.nominated_node_name.clone(),
-        reason: plan.failure.as_ref().map(|(reason, _)| reason.clone()).or_else(|| previous.reason.clone()),
-        message: plan
-            .failure
-            .as_ref()
-            .map(|(_, message)| message.clone())
-            .or_else(|| previous.message.clone()),
+        reason: failure.map(|(reason, _)| reason.clone()).or_else(|| previous.reason.clone()),
+        message: failure.map(|(_, message)| message.clone()).or_else(|| previous.message.clone()),
         init_container_statuses: (!inits.is_empty()).then_some(inits),
         container_statuses: Some(containers),
         ephemeral_container_statuses: (!ephemeral.is_empty()).then_some(ephemeral),
@@ -210,6 +208,8 @@ fn terminated(container: &Container, container_id: String) -> ContainerState {
     ContainerState { terminated: Some(terminated), ..ContainerState::default() }
 }
 
+/// A phase that is an end stays, and is said only when nothing of the pod runs any more, sidecars and debuggers too:
+/// others take the resources, devices and volumes of a pod that has ended.
 fn phase(
     world: &World<'_>,
     plan: &Plan,
@@ -217,12 +217,24 @@ fn phase(
     containers: &[ContainerStatus],
     previous: &PodStatus,
 ) -> &'static str {
-    // A phase that is an end stays.
-    match previous.phase.as_deref() {
+    let before = match previous.phase.as_deref() {
         Some("Succeeded") => return "Succeeded",
         Some("Failed") => return "Failed",
-        Some(_) | None => {}
+        Some("Pending") => "Pending",
+        Some(_) | None => "Running",
+    };
+    match phase_of_containers(world, plan, inits, containers) {
+        "Succeeded" | "Failed" if world.observed.alive().next().is_some() => before,
+        phase => phase,
     }
+}
+
+fn phase_of_containers(
+    world: &World<'_>,
+    plan: &Plan,
+    inits: &[ContainerStatus],
+    containers: &[ContainerStatus],
+) -> &'static str {
     if plan.failure.is_some() {
         return "Failed";
     }

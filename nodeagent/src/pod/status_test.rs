@@ -120,6 +120,40 @@ fn phases_and_conditions() {
 }
 
 #[test]
+fn an_end_is_told_when_nothing_runs_any_more() {
+    let mut pod = pod("Never", false);
+    let sidecar = json!([{ "name": "beside", "image": "i", "restartPolicy": "Always" }]);
+    pod.spec.as_mut().unwrap().init_containers = serde_json::from_value(sidecar).unwrap();
+    let beside = |state| Container { name: "beside".to_owned(), id: "c0".to_owned(), ..container(state, 0) };
+    check(
+        &pod,
+        vec![beside(State::Running), container(State::Exited, 0)],
+        &memory(),
+        expect![
+            "Running 10.0.0.2 [PodReadyToStartContainers Initialized PodScheduled] web:terminated(Completed 0) ready=false restarts=2"
+        ],
+    );
+    check(
+        &pod,
+        vec![beside(State::Exited), container(State::Exited, 0)],
+        &memory(),
+        expect![
+            "Succeeded 10.0.0.2 [PodReadyToStartContainers Initialized PodScheduled] web:terminated(Completed 0) ready=false restarts=2"
+        ],
+    );
+    // A deadline is a failure of the whole pod; its reason comes with the phase.
+    pod.spec.as_mut().unwrap().active_deadline_seconds = Some(0);
+    check(
+        &pod,
+        vec![beside(State::Running), container(State::Running, 0)],
+        &memory(),
+        expect![
+            "Running 10.0.0.2 [PodReadyToStartContainers Initialized Ready ContainersReady PodScheduled] web:running ready=true restarts=2"
+        ],
+    );
+}
+
+#[test]
 fn readiness_waits_for_its_probe() {
     let pod = pod("Always", true);
     check(

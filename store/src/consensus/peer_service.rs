@@ -9,7 +9,7 @@ use balsa_proto::store::peer_server::Peer;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use openraft::Snapshot;
-use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, StreamAppendError};
+use openraft::raft::AppendEntriesRequest;
 use std::sync::Arc;
 use std::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
@@ -93,26 +93,6 @@ impl Peer for PeerService {
         let answers = self.raft.stream_append(append_requests(request.into_inner()));
         let answers = answers.map_ok(|result| wire::append_result_to(&result)).map_err(stopped);
         Ok(Response::new(answers.boxed()))
-    }
-
-    async fn append(
-        &self,
-        request: Request<pb::AppendRequest>,
-    ) -> Result<Response<pb::AppendResponse>, Status> {
-        let request = wire::append_from(request.into_inner()).map_err(bad_message)?;
-        let last = request.entries.last().map(|entry| entry.log_id).or(request.prev_log_id);
-        let prev = request.prev_log_id;
-        let result = match self.raft.append_entries(request).await.map_err(stopped)? {
-            AppendEntriesResponse::Success => Ok(last),
-            AppendEntriesResponse::PartialSuccess(matched) => Ok(matched),
-            AppendEntriesResponse::Conflict => {
-                let prev =
-                    prev.ok_or_else(|| bad_message(wire::WireError::Missing("the entry that conflicts")))?;
-                Err(StreamAppendError::Conflict(prev))
-            }
-            AppendEntriesResponse::HigherVote(vote) => Err(StreamAppendError::HigherVote(vote)),
-        };
-        Ok(Response::new(wire::append_result_to(&result)))
     }
 
     async fn install_snapshot(

@@ -267,7 +267,7 @@ pub fn broken(reason: &str) -> Status {
 /// Of the messages between members, those that raft sends by themselves and that do no harm twice.
 fn is_lone(path: &str) -> bool {
     path.strip_prefix("/balsa.store.v1.Peer/")
-        .is_some_and(|method| ["Vote", "PreVote", "Append", "ReadIndex", "TransferLeader"].contains(&method))
+        .is_some_and(|method| ["Vote", "PreVote", "ReadIndex", "TransferLeader"].contains(&method))
 }
 
 fn copy(request: &Request<()>) -> Request<()> {
