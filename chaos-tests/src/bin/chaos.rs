@@ -113,9 +113,10 @@ impl Any {
                 properties: scenario.properties.clone(),
                 writes_resume_within: scenario.writes_resume_within,
             },
-            Self::Cluster(scenario) => {
-                Demands { properties: scenario.properties.clone(), writes_resume_within: None }
-            }
+            Self::Cluster(scenario) => Demands {
+                properties: scenario.properties.clone(),
+                writes_resume_within: scenario.writes_resume_within,
+            },
         }
     }
 }

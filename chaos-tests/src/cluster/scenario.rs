@@ -34,6 +34,9 @@ pub struct ClusterScenario {
     /// Those that have something to say about the workloads, if left out.
     #[serde(default)]
     pub properties: Vec<Property>,
+    /// The longest time without an acknowledged write around a fault that is no violation.
+    #[serde(default, deserialize_with = "duration::optional")]
+    pub writes_resume_within: Option<Duration>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -173,7 +173,7 @@ fn explain(keys: &str, group: &[&Operation], longest: &[usize], stuck: &[usize])
     let next: Vec<usize> = stuck.iter().copied().take(SHOWN).collect();
     text.extend(next.iter().map(|&number| format!("  {}", group[number].describe())));
     let shown = tail.iter().chain(&next).map(|&number| group[number].clone()).collect();
-    Violation { text: text.join("\n"), operations: shown }
+    Violation { text: text.join("\n"), operations: shown, object_operations: Vec::new() }
 }
 
 #[cfg(test)]

@@ -38,10 +38,11 @@ pub mod watch_unique;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
-mod object_fixture;
+pub(crate) mod object_fixture;
 
 use serde::{Deserialize, Serialize};
 
+use crate::history::object::ObjectOperation;
 use crate::history::{History, Operation};
 
 type Judge = fn(&History) -> Check;
@@ -98,6 +99,9 @@ pub struct Violation {
     pub text: String,
     /// For the marks in the timeline.
     pub operations: Vec<Operation>,
+    /// Likewise, of clients of a Kubernetes API.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub object_operations: Vec<ObjectOperation>,
 }
 
 impl TryFrom<String> for Property {
@@ -132,6 +136,15 @@ impl Check {
     }
 
     pub fn violated(&mut self, text: String, operations: Vec<Operation>) {
-        self.violations.push(Violation { text, operations });
+        self.violations.push(Violation { text, operations, object_operations: Vec::new() });
+    }
+
+    pub fn violated_by_objects<'a>(
+        &mut self,
+        text: String,
+        operations: impl IntoIterator<Item = &'a ObjectOperation>,
+    ) {
+        let object_operations = operations.into_iter().cloned().collect();
+        self.violations.push(Violation { text, operations: Vec::new(), object_operations });
     }
 }

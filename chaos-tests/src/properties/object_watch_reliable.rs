@@ -33,7 +33,7 @@ pub fn check(history: &History) -> Check {
                         stretch.until,
                         write.describe()
                     );
-                    check.violated(text, Vec::new());
+                    check.violated_by_objects(text, [write]);
                 }
             }
         }

@@ -9,6 +9,9 @@ use super::Check;
 use crate::history::History;
 use crate::history::object::{Facts, ObjectOperation, ObjectOutcome, ObjectVerb, Seen};
 
+/// Writes of an object that are shown.
+const SHOWN: usize = 4;
+
 pub fn check(history: &History) -> Check {
     let Some(fixpoint) = history.fixpoints.last() else { return Check::default() };
     let last: BTreeMap<&str, &Seen> =
@@ -21,12 +24,10 @@ pub fn check(history: &History) -> Check {
     for (object, writes) in by_object {
         check.looked_at += 1;
         if let Some(problem) = problem(&writes, last.get(object).copied()) {
-            let shown: Vec<String> =
-                writes.iter().rev().take(4).rev().map(|write| write.describe()).collect();
-            check.violated(
-                format!("{object}: {problem}; its last writes:\n  {}", shown.join("\n  ")),
-                Vec::new(),
-            );
+            let last = &writes[writes.len().saturating_sub(SHOWN)..];
+            let shown: Vec<String> = last.iter().map(|write| write.describe()).collect();
+            let text = format!("{object}: {problem}; its last writes:\n  {}", shown.join("\n  "));
+            check.violated_by_objects(text, last.iter().copied());
         }
     }
     check

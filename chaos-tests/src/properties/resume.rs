@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Check;
-use crate::history::{FaultRecord, History, Outcome};
+use crate::history::object::ObjectOperation;
+use crate::history::{FaultRecord, History, Operation, Outcome};
 
 /// After a fault's end the cluster may still be finding together.
 const LOOK_ON_US: u64 = 5_000_000;
@@ -23,13 +24,7 @@ pub struct Gap {
 
 /// Of each fault, in order of time; a fault without any acknowledged write around it has none.
 pub fn gaps(history: &History) -> Vec<Gap> {
-    let mut acknowledged: Vec<u64> = history
-        .operations
-        .iter()
-        .filter(|operation| operation.request.writes() && operation.request.touches_keys())
-        .filter(|operation| matches!(operation.outcome, Outcome::Ok { .. }))
-        .map(|operation| operation.return_us)
-        .collect();
+    let mut acknowledged: Vec<u64> = in_store(history).chain(in_api(history)).collect();
     acknowledged.sort_unstable();
     let mut faults: Vec<&FaultRecord> = history.faults.iter().collect();
     faults.sort_by_key(|fault| fault.from_us);
@@ -41,6 +36,17 @@ pub fn gaps(history: &History) -> Vec<Gap> {
         })
     };
     faults.into_iter().filter_map(gap).collect()
+}
+
+fn in_store(history: &History) -> impl Iterator<Item = u64> {
+    let writes = |operation: &&Operation| operation.request.writes() && operation.request.touches_keys();
+    let acknowledged = |operation: &&Operation| matches!(operation.outcome, Outcome::Ok { .. });
+    history.operations.iter().filter(writes).filter(acknowledged).map(|operation| operation.return_us)
+}
+
+fn in_api(history: &History) -> impl Iterator<Item = u64> {
+    let acknowledged = |operation: &&ObjectOperation| operation.writes() && operation.version().is_some();
+    history.object_operations.iter().filter(acknowledged).map(|operation| operation.return_us)
 }
 
 pub fn check(history: &History, bound: Option<Duration>) -> Check {

@@ -68,7 +68,7 @@ fn check_lists(operations: &[ObjectOperation], check: &mut Check) {
                 known.describe(),
                 list.describe()
             );
-            check.violated(text, Vec::new());
+            check.violated_by_objects(text, [known, list]);
         }
     }
 }

@@ -9,6 +9,7 @@
 //!    report.html                  all of it to look at, in one file
 //! ```
 
+pub mod drawn;
 pub mod page;
 pub mod plot;
 pub mod timeline;

@@ -6,7 +6,7 @@
 use std::fmt::Write;
 
 use super::verdict::{Ending, Verdict};
-use super::{plot, timeline};
+use super::{drawn, plot, timeline};
 use crate::history::History;
 
 /// Of every drawing, in pixels.
@@ -59,7 +59,7 @@ pub fn page(heading: &Heading, history: &History, verdict: &Verdict) -> String {
             counts.ok,
             counts.failed,
             counts.unknown,
-            history.watches.len(),
+            history.watches.len() + history.object_watches.len(),
             scale.end_us as f64 / 1e6,
         ),
     );
@@ -138,7 +138,7 @@ pub struct Scale {
 
 impl Scale {
     fn of(history: &History) -> Self {
-        let operations = history.operations.iter().map(|operation| operation.return_us);
+        let operations = drawn::all(history).map(|operation| operation.return_us());
         let faults = history.faults.iter().map(|fault| fault.until_us);
         Self { end_us: operations.chain(faults).max().unwrap_or(0).max(1_000_000) }
     }
@@ -192,6 +192,7 @@ pub fn escape(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::history::{FaultRecord, Operation, Outcome, Reply, Request};
+    use crate::properties::object_fixture::{self, *};
     use crate::report::verdict::Demands;
 
     #[test]
@@ -225,5 +226,29 @@ mod tests {
             assert!(page.contains(expected), "{expected} is not on the page:\n{page}");
         }
         assert!(!page.contains("http") && !page.contains("<script"));
+    }
+
+    #[test]
+    fn requests_of_an_api_are_drawn_as_those_of_a_store_are() {
+        let writes = vec![create("a", "<1>", ok(5)), update("a", "2", unknown()), list(ok(6))];
+        let mut history = object_fixture::history(writes, vec![]);
+        // Long enough to be seen.
+        history.object_operations[0].return_us += 500_000;
+        let verdict = Verdict::judge(&history, &Demands::default());
+        let page = page(&Heading { scenario: "s", about: "a", seed: 1, target: "t" }, &history, &verdict);
+        for expected in [
+            ">client 1</text>",
+            "class=write",
+            "class=read",
+            "class=unknown",
+            "create ConfigMap n/a &lt;1&gt;",
+        ] {
+            assert!(page.contains(expected), "{expected} is not on the page:\n{page}");
+        }
+        assert_eq!(page.matches("class=mark").count(), 2, "the lost object's writes:\n{page}");
+        let scale = Scale::of(&history);
+        for plot in [plot::throughput, plot::latency] {
+            assert_ne!(plot(&history, &scale), plot(&History::default(), &scale), "a flat line is drawn");
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! Throughput and latency over time, as lines.
 
+use super::drawn::{self, Drawn};
 use super::page::{MARGIN, Scale, WIDTH, push};
-use crate::history::{History, Operation, Outcome};
+use crate::history::History;
 
 const HEIGHT: f64 = 150.0;
 /// Points of a line.
@@ -25,7 +26,7 @@ pub fn latency(history: &History, scale: &Scale) -> String {
     let sorted: Vec<Vec<u64>> = buckets(history, scale)
         .into_iter()
         .map(|bucket| {
-            let mut times: Vec<u64> = bucket.iter().map(|done| done.return_us - done.call_us).collect();
+            let mut times: Vec<u64> = bucket.iter().map(|done| done.return_us() - done.call_us()).collect();
             times.sort_unstable();
             times
         })
@@ -53,11 +54,11 @@ fn bucket_us(scale: &Scale) -> u64 {
 }
 
 /// Acknowledged operations by the time of their return.
-fn buckets<'a>(history: &'a History, scale: &Scale) -> Vec<Vec<&'a Operation>> {
+fn buckets<'a>(history: &'a History, scale: &Scale) -> Vec<Vec<Drawn<'a>>> {
     let width = bucket_us(scale);
     let mut buckets = vec![Vec::new(); usize::try_from(scale.end_us / width + 1).unwrap_or(0)];
-    for operation in history.operations.iter().filter(|done| matches!(done.outcome, Outcome::Ok { .. })) {
-        let number = usize::try_from(operation.return_us / width).unwrap_or(usize::MAX);
+    for operation in drawn::all(history).filter(|done| done.is_acknowledged()) {
+        let number = usize::try_from(operation.return_us() / width).unwrap_or(usize::MAX);
         if let Some(bucket) = buckets.get_mut(number) {
             bucket.push(operation);
         }

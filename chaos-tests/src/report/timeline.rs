@@ -1,10 +1,11 @@
 //! One row per member with what was done to it, one row per client with what it did.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
+use super::drawn::{self, Drawn, Row};
 use super::page::{MARGIN, Scale, WIDTH, escape, push};
 use super::verdict::Verdict;
-use crate::history::{History, Operation, Outcome};
+use crate::history::History;
 
 const ROW: f64 = 15.0;
 const BAR: f64 = 10.0;
@@ -13,8 +14,7 @@ const BOXES_MAX: usize = 12_000;
 
 pub fn draw(history: &History, verdict: &Verdict, scale: &Scale) -> String {
     let members = members(history);
-    let clients: BTreeSet<(u32, &str)> =
-        history.operations.iter().map(|operation| (operation.client, operation.member.as_str())).collect();
+    let clients: BTreeSet<Row> = drawn::all(history).map(Drawn::row).collect();
     let rows = members.len() + clients.len();
     let mut svg = scale.open(rows as f64 * ROW, history);
     for (row, member) in members.iter().enumerate() {
@@ -32,18 +32,18 @@ pub fn draw(history: &History, verdict: &Verdict, scale: &Scale) -> String {
             );
         }
     }
-    let row_of = |operation: &Operation| {
-        let position =
-            clients.iter().position(|client| *client == (operation.client, operation.member.as_str()));
+    let row_of = |operation: Drawn| {
+        let position = clients.iter().position(|client| *client == operation.row());
         members.len() + position.expect("clients are those of the operations")
     };
     for (number, (client, member)) in clients.iter().enumerate() {
-        name(&mut svg, members.len() + number, &format!("client {client} at {member}"));
+        let at = member.map(|member| format!(" at {member}")).unwrap_or_default();
+        name(&mut svg, members.len() + number, &format!("client {client}{at}"));
     }
-    for operation in thinned(&history.operations) {
+    for operation in thinned(history) {
         bar(&mut svg, row_of(operation), operation, scale);
     }
-    for operation in marked(history, verdict) {
+    for operation in drawn::violating(history, verdict) {
         mark(&mut svg, row_of(operation), operation, scale);
     }
     svg.push_str("</svg>\n");
@@ -66,24 +66,17 @@ fn name(svg: &mut String, row: usize, name: &str) {
 }
 
 /// All that did not go well, and as many others as there is room for.
-fn thinned(operations: &[Operation]) -> impl Iterator<Item = &Operation> {
-    let every = operations.len().div_ceil(BOXES_MAX).max(1);
-    let ordinary = |operation: &Operation| matches!(operation.outcome, Outcome::Ok { .. });
-    operations
-        .iter()
+fn thinned(history: &History) -> impl Iterator<Item = Drawn<'_>> {
+    let every = drawn::all(history).count().div_ceil(BOXES_MAX).max(1);
+    drawn::all(history)
         .enumerate()
-        .filter(move |(number, operation)| !ordinary(operation) || number % every == 0)
+        .filter(move |(number, operation)| !operation.is_acknowledged() || number % every == 0)
         .map(|(_, operation)| operation)
 }
 
-fn bar(svg: &mut String, row: usize, operation: &Operation, scale: &Scale) {
-    let class = match &operation.outcome {
-        Outcome::Fail { .. } => "failed",
-        Outcome::Unknown { .. } => "unknown",
-        Outcome::Ok { .. } if operation.request.writes() => "write",
-        Outcome::Ok { .. } => "read",
-    };
-    let (from, until) = (scale.x(operation.call_us), scale.x(operation.return_us));
+fn bar(svg: &mut String, row: usize, operation: Drawn, scale: &Scale) {
+    let class = operation.ended().class();
+    let (from, until) = (scale.x(operation.call_us()), scale.x(operation.return_us()));
     push(
         svg,
         format_args!(
@@ -95,18 +88,10 @@ fn bar(svg: &mut String, row: usize, operation: &Operation, scale: &Scale) {
     );
 }
 
-fn marked<'a>(history: &'a History, verdict: &Verdict) -> Vec<&'a Operation> {
-    let shown =
-        verdict.checks.values().flat_map(|check| &check.violations).flat_map(|found| &found.operations);
-    let places: HashSet<(u32, u64)> = shown.map(|operation| (operation.client, operation.call_us)).collect();
-    let is_shown = |operation: &&Operation| places.contains(&(operation.client, operation.call_us));
-    history.operations.iter().filter(is_shown).collect()
-}
-
-fn mark(svg: &mut String, row: usize, operation: &Operation, scale: &Scale) {
+fn mark(svg: &mut String, row: usize, operation: Drawn, scale: &Scale) {
     bar(svg, row, operation, scale);
-    let from = scale.x(operation.call_us).min(WIDTH - 4.0);
-    let width = (scale.x(operation.return_us) - from).max(1.0) + 4.0;
+    let from = scale.x(operation.call_us()).min(WIDTH - 4.0);
+    let width = (scale.x(operation.return_us()) - from).max(1.0) + 4.0;
     push(
         svg,
         format_args!(
