@@ -35,10 +35,15 @@ pub const WINDOW_BATCH: usize = 256;
 pub const FILL_PAGE_KEYS: i64 = 2000;
 /// Wait between attempts to reach etcd.
 pub const RECONNECT_DELAY: Duration = Duration::from_millis(100);
-/// One etcd call; etcd itself answers or fails within 7 s.
+/// One etcd call, with all members that it is tried at; etcd itself answers or fails within 7 s.
 pub const ETCD_CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Reads that found no etcd member are tried again this many times.
-pub const ETCD_READ_RETRIES: usize = 3;
+/// How often each of several etcd members is asked for a sign of life…
+pub const ETCD_SIGN_INTERVAL: Duration = Duration::from_millis(500);
+/// … and until it is doubted, and as long again until it is lost: reads wait at most 1.5 s for one that is cut off, writes
+/// and watches 2.5 s.
+pub const ETCD_SIGN_PATIENCE: Duration = Duration::from_secs(1);
+/// Until a store that does not answer counts as down in health checks; stock `--etcd-healthcheck-timeout`.
+pub const ETCD_HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 /// Events live this long; stock `--event-ttl`.
 pub const EVENT_TTL: Duration = Duration::from_secs(3600);
 /// One etcd lease serves the events of this span…

@@ -73,6 +73,7 @@ pub async fn run(
     // The cache outlives the accept loop: requests that are still open need it.
     let cache_shutdown = CancellationToken::new();
     let _stops_cache = cache_shutdown.clone().drop_guard();
+    tasks.spawn(store.clone().watch_over(cache_shutdown.clone()));
     tasks.spawn(Reflector::new(cache, store.clone()).run(cache_shutdown.clone()));
     tasks.spawn(Compactor::new(store).run(shutdown.clone()));
     tasks.spawn(start_up(api.clone(), facts, ready, shutdown.clone()));

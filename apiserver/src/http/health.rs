@@ -47,7 +47,7 @@ fn live_checks() -> Vec<Check> {
 }
 
 async fn ready_checks(api: &Api) -> Vec<Check> {
-    let etcd = api.store.current_revision().await.is_ok();
+    let etcd = api.store.check_health().await.is_ok();
     vec![
         Check { name: "etcd", passes: etcd },
         Check { name: "etcd-readiness", passes: etcd },

@@ -8,7 +8,7 @@ use balsa_proto::etcd::etcdserverpb::compare::{CompareResult, CompareTarget, Tar
 use balsa_proto::etcd::etcdserverpb::{request_op::Request, response_op::Response};
 use tokio_util::sync::CancellationToken;
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, kv};
 use crate::limits;
 
 const KEY: &str = "compact_rev_key";
@@ -41,7 +41,7 @@ impl Compactor {
     }
 
     async fn round(&mut self) -> Result<(), StoreError> {
-        let response = self.store.kv.clone().txn(self.claim_round()).await?.into_inner();
+        let response = self.store.txn_call(self.claim_round()).await?;
         let now = response.header.as_ref().map_or(0, |header| header.revision);
         if !response.succeeded {
             self.round = seen_version(response);
@@ -54,7 +54,9 @@ impl Compactor {
             return Ok(());
         }
         let request = pb::CompactionRequest { revision: target, physical: false };
-        match self.store.kv.clone().compact(request).await.map_err(StoreError::from) {
+        let call = |channel| async move { kv(channel).compact(request).await };
+        // Again elsewhere does no harm: what is compacted stays so.
+        match self.store.members.repeatable(call).await {
             Ok(_) | Err(StoreError::Compacted) => Ok(()),
             Err(error) => Err(error),
         }

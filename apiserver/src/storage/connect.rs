@@ -1,12 +1,12 @@
-//! One channel to all etcd members, with TLS where it is asked for.
+//! The addresses of the etcd members, with TLS where it is asked for.
 
 use std::time::Duration;
 
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
 #[derive(Debug, Clone)]
 pub struct EtcdConfig {
-    /// `http://127.0.0.1:2379`; several are used side by side.
+    /// `http://127.0.0.1:2379`; several are used side by side, those that answer.
     pub servers: Vec<String>,
     /// Stock `--etcd-prefix`: `/registry`.
     pub prefix: String,
@@ -38,17 +38,12 @@ pub enum ConnectError {
     NoServer,
 }
 
-pub(super) fn channel(config: &EtcdConfig) -> Result<Channel, ConnectError> {
-    let endpoints = config
-        .servers
-        .iter()
-        .map(|server| endpoint(server, config.tls.as_ref()))
-        .collect::<Result<Vec<Endpoint>, _>>()?;
-    match endpoints.as_slice() {
-        [] => Err(ConnectError::NoServer),
-        [one] => Ok(one.connect_lazy()),
-        _ => Ok(Channel::balance_list(endpoints.into_iter())),
+/// At least one.
+pub(super) fn endpoints(config: &EtcdConfig) -> Result<Vec<Endpoint>, ConnectError> {
+    if config.servers.is_empty() {
+        return Err(ConnectError::NoServer);
     }
+    config.servers.iter().map(|server| endpoint(server, config.tls.as_ref())).collect()
 }
 
 fn endpoint(server: &str, tls: Option<&EtcdTls>) -> Result<Endpoint, ConnectError> {
@@ -57,6 +52,7 @@ fn endpoint(server: &str, tls: Option<&EtcdTls>) -> Result<Endpoint, ConnectErro
         .map_err(address)?
         .connect_timeout(Duration::from_secs(2))
         .tcp_nodelay(true)
+        // Stock values; `members` notices sooner where there is another member to go to.
         .http2_keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(10))
         .keep_alive_while_idle(true)

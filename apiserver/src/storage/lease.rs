@@ -1,17 +1,18 @@
 //! Leases for objects that expire (events): one lease serves many objects, as in the stock apiserver, so that
 //! a burst of events does not become a burst of leases.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use balsa_proto::etcd::etcdserverpb::{LeaseGrantRequest, lease_client::LeaseClient};
 use tokio::sync::Mutex;
-use tonic::transport::Channel;
 
 use super::StoreError;
+use super::members::Members;
 use crate::limits;
 
 pub(super) struct Leases {
-    client: LeaseClient<Channel>,
+    members: Arc<Members>,
     /// A tokio mutex: held across the grant, so that a burst of events makes one.
     current: Mutex<Option<Current>>,
 }
@@ -23,8 +24,8 @@ struct Current {
 }
 
 impl Leases {
-    pub(super) fn new(client: LeaseClient<Channel>) -> Leases {
-        Leases { client, current: Mutex::new(None) }
+    pub(super) fn new(members: Arc<Members>) -> Leases {
+        Leases { members, current: Mutex::new(None) }
     }
 
     /// A lease that lives at least the event TTL from now.
@@ -42,7 +43,9 @@ impl Leases {
     /// A lease that nobody keeps alive.
     pub(super) async fn grant(&self, ttl: Duration) -> Result<i64, StoreError> {
         let request = LeaseGrantRequest { ttl: ttl.as_secs() as i64, id: 0 };
-        Ok(self.client.clone().lease_grant(request).await?.into_inner().id)
+        // One that nobody heard of ends by itself.
+        let call = |channel| async move { LeaseClient::new(channel).lease_grant(request).await };
+        Ok(self.members.repeatable(call).await?.id)
     }
 
     /// Forgets a lease that etcd says is gone.

@@ -4,38 +4,43 @@
 //! Claims (allocated addresses and ports) are keys made and removed in the same Txn as their owner, so that two
 //! apiservers can never give one out twice. Shapes of the calls: the Kubernetes contract with etcd.
 
+mod call;
 mod compactor;
 mod connect;
 mod error;
 mod lease;
+mod members;
 mod presence;
 mod txn;
 mod version;
+mod watch;
+
+#[cfg(test)]
+mod members_test;
 
 use std::sync::Arc;
 
 use balsa_proto::etcd::etcdserverpb as pb;
-use balsa_proto::etcd::etcdserverpb::{
-    kv_client::KvClient, lease_client::LeaseClient, maintenance_client::MaintenanceClient,
-    watch_client::WatchClient,
-};
+use balsa_proto::etcd::etcdserverpb::kv_client::KvClient;
 use balsa_proto::etcd::mvccpb::KeyValue;
 use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 
 pub use compactor::Compactor;
 pub use connect::{ConnectError, EtcdConfig, EtcdTls};
 pub use error::StoreError;
 pub use txn::{Claims, Guard};
+pub use watch::Watch;
 
 use crate::limits;
+use members::{Members, Pace};
 
-/// Cheap handle; all clones share one HTTP/2 channel.
+/// Cheap handle; all clones share one HTTP/2 connection to each member.
 #[derive(Clone)]
 pub struct Store {
-    kv: KvClient<Channel>,
-    watch: WatchClient<Channel>,
-    maintenance: MaintenanceClient<Channel>,
+    members: Arc<Members>,
     leases: Arc<lease::Leases>,
     /// `/registry/`
     prefix: Arc<str>,
@@ -61,13 +66,19 @@ pub struct Page {
 impl Store {
     /// Connects lazily: fails only on addresses or certificates that can never work.
     pub fn connect(config: &EtcdConfig) -> Result<Store, ConnectError> {
-        let channel = connect::channel(config)?;
-        let prefix: Arc<str> = format!("/{}/", config.prefix.trim_matches('/')).into();
-        let kv = KvClient::new(channel.clone()).max_decoding_message_size(usize::MAX);
-        let watch = WatchClient::new(channel.clone()).max_decoding_message_size(usize::MAX);
-        let maintenance = MaintenanceClient::new(channel.clone());
-        let leases = Arc::new(lease::Leases::new(LeaseClient::new(channel)));
-        Ok(Store { kv, watch, maintenance, leases, prefix })
+        let pace = Pace { interval: limits::ETCD_SIGN_INTERVAL, patience: limits::ETCD_SIGN_PATIENCE };
+        Ok(Store::of(Members::new(connect::endpoints(config)?, pace), &config.prefix))
+    }
+
+    fn of(members: Members, prefix: &str) -> Store {
+        let members = Arc::new(members);
+        let prefix = format!("/{}/", prefix.trim_matches('/')).into();
+        Store { leases: Arc::new(lease::Leases::new(members.clone())), members, prefix }
+    }
+
+    /// Follows which members answer, until `shutdown`. Without it a silent member is noticed late.
+    pub async fn watch_over(self, shutdown: CancellationToken) {
+        self.members.watch_over(shutdown).await;
     }
 
     /// `/registry/`
@@ -99,6 +110,12 @@ impl Store {
         Ok(response.header.map_or(0, |header| header.revision as u64))
     }
 
+    /// For health checks: that it answers, and soon.
+    pub async fn check_health(&self) -> Result<(), StoreError> {
+        let answer = tokio::time::timeout(limits::ETCD_HEALTH_TIMEOUT, self.current_revision());
+        answer.await.map_err(|_| StoreError::Timeout)?.map(drop)
+    }
+
     /// Keys in `[start, end)` in order; `revision` 0 means now.
     pub async fn range(
         &self,
@@ -123,35 +140,40 @@ impl Store {
         })
     }
 
-    /// Opens a watch stream; the caller drives it by `requests`.
-    pub async fn watch(
-        &self,
-        requests: impl tokio_stream::Stream<Item = pb::WatchRequest> + Send + 'static,
-    ) -> Result<tonic::Streaming<pb::WatchResponse>, tonic::Status> {
-        let mut request = tonic::Request::new(requests);
-        // Without a leader the stream is cut instead of going silent.
-        request.metadata_mut().insert("hasleader", tonic::metadata::MetadataValue::from_static("true"));
-        Ok(self.watch.clone().watch(request).await?.into_inner())
+    async fn range_call(&self, request: pb::RangeRequest) -> Result<pb::RangeResponse, StoreError> {
+        let call = |channel| {
+            let request = request.clone();
+            async move { kv(channel).range(request).await }
+        };
+        self.members.repeatable(call).await
     }
 
-    /// Reads are safe to repeat on another member.
-    async fn range_call(&self, request: pb::RangeRequest) -> Result<pb::RangeResponse, StoreError> {
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let mut kv = self.kv.clone();
-            let call = kv.range(request.clone());
-            let error = match tokio::time::timeout(limits::ETCD_CALL_TIMEOUT, call).await {
-                Ok(Ok(response)) => return Ok(response.into_inner()),
-                Ok(Err(status)) => StoreError::from(status),
-                Err(_) => return Err(StoreError::Timeout),
-            };
-            if attempt > limits::ETCD_READ_RETRIES || !matches!(error, StoreError::Unavailable(_)) {
-                return Err(error);
-            }
-            tokio::time::sleep(limits::RECONNECT_DELAY).await;
-        }
+    async fn txn_call(&self, request: pb::TxnRequest) -> Result<pb::TxnResponse, StoreError> {
+        let call = |channel| {
+            let request = request.clone();
+            async move { kv(channel).txn(request).await }
+        };
+        self.members.once(call).await
     }
+
+    async fn put_call(&self, request: pb::PutRequest) -> Result<pb::PutResponse, StoreError> {
+        let call = |channel| {
+            let request = request.clone();
+            async move { kv(channel).put(request).await }
+        };
+        self.members.once(call).await
+    }
+}
+
+fn kv(channel: Channel) -> KvClient<Channel> {
+    KvClient::new(channel).max_decoding_message_size(usize::MAX)
+}
+
+/// A request that a member without a leader refuses instead of letting it wait.
+fn wants_leader<T>(message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.metadata_mut().insert("hasleader", MetadataValue::from_static("true"));
+    request
 }
 
 fn stored(kv: KeyValue) -> Stored {

@@ -5,28 +5,26 @@ use std::time::Duration;
 use balsa_proto::etcd::etcdserverpb as pb;
 use bytes::Bytes;
 
-use super::{Store, StoreError, prefix_end};
-use crate::limits;
+use super::{Store, StoreError, kv, prefix_end};
 
 impl Store {
     /// Says that the server at `address` lives, until `ttl` is over.
     pub async fn show_presence(&self, address: &str, ttl: Duration) -> Result<(), StoreError> {
-        let put = async {
-            let lease = self.leases.grant(ttl).await?;
-            let key = self.presence_key(address).into();
-            let request = pb::PutRequest { key, value: Bytes::new(), lease, ..Default::default() };
-            self.kv.clone().put(request).await?;
-            Ok(())
-        };
-        tokio::time::timeout(limits::ETCD_CALL_TIMEOUT, put).await.map_err(|_| StoreError::Timeout)?
+        let lease = self.leases.grant(ttl).await?;
+        let key = self.presence_key(address).into();
+        let request = pb::PutRequest { key, value: Bytes::new(), lease, ..Default::default() };
+        self.put_call(request).await?;
+        Ok(())
     }
 
     pub async fn end_presence(&self, address: &str) -> Result<(), StoreError> {
         let key = self.presence_key(address).into();
         let request = pb::DeleteRangeRequest { key, ..Default::default() };
-        let mut kv = self.kv.clone();
-        let call = tokio::time::timeout(limits::ETCD_CALL_TIMEOUT, kv.delete_range(request));
-        call.await.map_err(|_| StoreError::Timeout)??;
+        let call = |channel| {
+            let request = request.clone();
+            async move { kv(channel).delete_range(request).await }
+        };
+        self.members.once(call).await?;
         Ok(())
     }
 

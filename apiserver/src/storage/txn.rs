@@ -9,7 +9,6 @@ use balsa_proto::etcd::etcdserverpb::{request_op::Request, response_op::Response
 use bytes::Bytes;
 
 use super::{Store, StoreError, Stored, stored};
-use crate::limits;
 
 /// Full etcd keys that live and die with an object.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -79,11 +78,7 @@ impl Store {
             request.failure.push(op(read(key)));
         }
         request.success.extend(claims.release.iter().map(|key| op(delete(key))));
-        let mut kv = self.kv.clone();
-        let response = tokio::time::timeout(limits::ETCD_CALL_TIMEOUT, kv.txn(request))
-            .await
-            .map_err(|_| StoreError::Timeout)??
-            .into_inner();
+        let response = self.txn_call(request).await?;
         if response.succeeded {
             return Ok(response.header.map_or(0, |header| header.revision as u64));
         }

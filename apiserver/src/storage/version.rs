@@ -2,7 +2,8 @@
 //!
 //! Before 3.4.31 and 3.5.13 a progress answer could overtake events (etcd #15220, #17507), so it proves nothing there.
 
-use balsa_proto::etcd::etcdserverpb::StatusRequest;
+use balsa_proto::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
+use balsa_proto::etcd::etcdserverpb::{PutRequest, StatusRequest};
 
 use super::{Store, StoreError};
 
@@ -11,15 +12,15 @@ const NUDGE: &str = "balsa/progress";
 
 impl Store {
     pub async fn has_reliable_progress(&self) -> Result<bool, StoreError> {
-        let status = self.maintenance.clone().status(StatusRequest {}).await?.into_inner();
+        let call = |channel| async move { MaintenanceClient::new(channel).status(StatusRequest {}).await };
+        let status = self.members.repeatable(call).await?;
         Ok(is_reliable(&status.version))
     }
 
     /// Writes below the prefix, so that every watch of it gets an event.
     pub async fn nudge(&self) -> Result<(), StoreError> {
         let key = format!("{}{NUDGE}", self.prefix);
-        let put = balsa_proto::etcd::etcdserverpb::PutRequest { key: key.into(), ..Default::default() };
-        self.kv.clone().put(put).await?;
+        self.put_call(PutRequest { key: key.into(), ..Default::default() }).await?;
         Ok(())
     }
 }

@@ -37,7 +37,7 @@ async fn status(api: &Api, target: &Target, name: &str) -> Result<Arc<CachedObje
     let health = match name {
         "scheduler" => healthz(SCHEDULER_PORT).await,
         "controller-manager" => healthz(CONTROLLER_MANAGER_PORT).await,
-        _ => api.store.current_revision().await.map(|_| "ok".to_owned()).map_err(|error| error.to_string()),
+        _ => api.store.check_health().await.map(|()| "ok".to_owned()).map_err(|error| error.to_string()),
     };
     let (status, message) = match health {
         Ok(text) => ("True", text),
