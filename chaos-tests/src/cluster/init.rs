@@ -4,6 +4,7 @@
 //! it, containers too, and takes the mounts of its mount namespace away with them.
 
 use std::convert::Infallible;
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use anyhow::{Context, Result};
 use nix::mount::{MsFlags, mount};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, dup2_stderr, dup2_stdout};
 
 /// Where a machine sees its data. Short, since paths of sockets below it are limited to 107 bytes.
 pub const DATA: &str = "/run/balsa";
@@ -30,6 +31,7 @@ pub fn run(data: &Path) -> Result<Infallible> {
     mount_folders(data)?;
     println!("{READY}");
     std::io::stdout().flush().context("say that the machine is ready")?;
+    let_go_of_the_terminal()?;
     loop {
         signals.wait().context("wait for a child's end")?;
         while let Ok(status) = waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)) {
@@ -38,6 +40,12 @@ pub fn run(data: &Path) -> Result<Infallible> {
             }
         }
     }
+}
+
+/// The machine may outlive the command that booted it, and whoever reads what that says waits for the last writer.
+fn let_go_of_the_terminal() -> Result<()> {
+    let nothing = File::options().write(true).open("/dev/null").context("open /dev/null")?;
+    dup2_stdout(&nothing).and(dup2_stderr(&nothing)).context("let go of the terminal")
 }
 
 fn mount_folders(data: &Path) -> Result<()> {

@@ -79,9 +79,11 @@ impl Stat {
     fn parse(text: &str) -> Option<Self> {
         let mut fields = text.rsplit_once(')')?.1.split_whitespace();
         let state = fields.next()?;
-        // The state is field 3, the start time field 22.
-        let started = fields.nth(18)?.parse().ok()?;
-        Some(Self { is_over: matches!(state, "Z" | "X"), started })
+        // The state is field 3, the number of threads field 20, the start time field 22.
+        let threads: u32 = fields.nth(16)?.parse().ok()?;
+        let started = fields.nth(1)?.parse().ok()?;
+        // A zombie as soon as its first thread has ended; until the others have, it holds files and nobody can reap it.
+        Some(Self { is_over: matches!(state, "Z" | "X") && threads <= 1, started })
     }
 }
 
@@ -91,10 +93,22 @@ mod tests {
 
     #[test]
     fn fields_are_counted_behind_the_name() {
-        let line = "77 (a) b) S 1 77 77 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 123456 1000 200";
-        let stat = Stat::parse(line).unwrap();
+        let stat = stat("S", 1);
         assert!(!stat.is_over);
         assert_eq!(stat.started, 123_456);
+    }
+
+    #[test]
+    fn a_zombie_is_over_when_its_last_thread_is() {
+        assert!(!stat("Z", 2).is_over);
+        assert!(stat("Z", 1).is_over);
+    }
+
+    fn stat(state: &str, threads: u32) -> Stat {
+        let line = format!(
+            "77 (a) b) {state} 1 77 77 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 {threads} 0 123456 1000 200"
+        );
+        Stat::parse(&line).unwrap()
     }
 
     #[test]

@@ -131,11 +131,11 @@ impl Machine {
     pub fn power_off(&mut self) -> Result<()> {
         if let Some(boot) = self.power.take() {
             // The kernel keeps process 1 until all others are reaped, and these are ours to reap.
-            for child in self.children.drain(..) {
-                child.kill()?;
-            }
+            let children: Vec<Result<()>> = self.children.drain(..).map(|child| child.kill()).collect();
+            // It takes along what did not end.
             boot.init.kill()?;
             cgroups::remove_of_pods(&boot.data);
+            return children.into_iter().collect();
         }
         Ok(())
     }
