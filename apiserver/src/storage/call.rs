@@ -26,6 +26,8 @@ enum Attempt<T> {
     Answered(T),
     /// Nobody has seen it.
     Unsent(StoreError),
+    /// The connection ended before an answer came.
+    Broken(StoreError),
     Refused(StoreError),
     /// Given up without an answer.
     Silent,
@@ -66,8 +68,12 @@ impl Members {
                     self.doubt(&line);
                     error
                 }
-                Attempt::Refused(error @ StoreError::Unavailable(_)) if repeat == Repeat::Always => error,
-                Attempt::Refused(error) => return Err(error),
+                Attempt::Broken(error) | Attempt::Refused(error @ StoreError::Unavailable(_))
+                    if repeat == Repeat::Always =>
+                {
+                    error
+                }
+                Attempt::Broken(error) | Attempt::Refused(error) => return Err(error),
                 Attempt::Silent if repeat == Repeat::Always => StoreError::Timeout,
                 Attempt::Silent => return Err(StoreError::Timeout),
             };
@@ -92,6 +98,10 @@ impl<T> Attempt<T> {
         match answer {
             Ok(response) => Attempt::Answered(response.into_inner()),
             Err(status) if is_unsent(&status) => Attempt::Unsent(status.into()),
+            // What the member itself has said has no cause on this side.
+            Err(status) if status.source().is_some() => {
+                Attempt::Broken(StoreError::Unavailable(status.message().to_owned()))
+            }
             Err(status) => Attempt::Refused(status.into()),
         }
     }

@@ -109,6 +109,21 @@ async fn a_read_that_a_silent_member_keeps_is_answered_by_another_one() {
 }
 
 #[tokio::test]
+async fn a_read_whose_connection_breaks_is_answered_by_another_member() {
+    let breaking = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let pair = Pair::with_first(breaking.local_addr().unwrap()).await;
+    // Each connection is taken, and ended once something was said.
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = breaking.accept().await {
+            connection.readable().await.unwrap();
+        }
+    });
+    for _ in 0..4 {
+        assert_eq!(pair.store.current_revision().await.unwrap(), 7);
+    }
+}
+
+#[tokio::test]
 async fn a_write_that_a_silent_member_keeps_is_not_made_elsewhere_and_later_ones_are() {
     let silent = silent();
     let pair = Pair::with_first(silent.local_addr().unwrap()).await;
