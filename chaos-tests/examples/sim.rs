@@ -5,19 +5,23 @@
 //! has no business in a program that serves.
 
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use balsa_chaos_tests::sim::folder::{self, Session};
 use balsa_chaos_tests::sim::report;
-use balsa_chaos_tests::sim::run::{Options, Outcome, run};
+use balsa_chaos_tests::sim::run::{Faults, Options, Outcome, run};
 use balsa_chaos_tests::sim::sabotage::Sabotage;
 use balsa_chaos_tests::sim::shrink::shrink;
 use clap::Parser;
 
-const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+/// Between two lines of progress where there is no terminal to write over the last one.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 const SECONDS_PER_MINUTE: f64 = 60.0;
 
 #[derive(Parser, Clone)]
@@ -50,6 +54,9 @@ struct Arguments {
     /// Runs at a time
     #[arg(long)]
     jobs: Option<usize>,
+    /// Folder for the folder of this run
+    #[arg(long, default_value = "chaos-runs")]
+    out: PathBuf,
 }
 
 /// What the threads share.
@@ -98,24 +105,43 @@ fn play(arguments: &Arguments) -> Result<bool> {
         }
         let is_over =
             || progress.stop.load(Ordering::Relaxed) || progress.played.load(Ordering::Relaxed) >= seeds;
+        let mut told = began;
         while !is_over() {
-            std::thread::park_timeout(PROGRESS_EVERY.min(Duration::from_millis(50)));
-            tell(&progress, began, false);
+            std::thread::park_timeout(LOOK_EVERY);
+            let is_terminal = std::io::stderr().is_terminal();
+            if is_terminal || told.elapsed() >= LINE_EVERY {
+                told = Instant::now();
+                tell(&progress, began, !is_terminal);
+            }
             if began.elapsed().as_secs_f64() > minutes * SECONDS_PER_MINUTE {
                 progress.stop.store(true, Ordering::Relaxed);
             }
         }
     });
     tell(&progress, began, true);
+    let session = session(&progress, first, began);
     if let Some(error) = progress.error.into_inner().expect("no thread panics with it") {
         return Err(error);
     }
-    let Some((options, outcome)) = progress.failure.into_inner().expect("no thread panics with it") else {
-        println!("every property held");
-        return Ok(true);
+    let failure = progress.failure.into_inner().expect("no thread panics with it");
+    let well = failure.is_none();
+    let shown = match failure {
+        Some((options, outcome)) => explain(arguments, options, outcome, &session.commit)?,
+        None => {
+            println!("every property held");
+            options(arguments, first)?
+        }
     };
-    explain(arguments, options, outcome)?;
-    Ok(false)
+    let folder = folder::write(&arguments.out, &shown, &session)?;
+    println!("folder {}", folder.display());
+    Ok(well)
+}
+
+fn session(progress: &Progress, first_seed: u64, began: Instant) -> Session {
+    let (seeds, seconds) = (progress.played.load(Ordering::Relaxed), began.elapsed().as_secs_f64());
+    let operations = progress.operations.load(Ordering::Relaxed);
+    let seeds_per_second = seeds as f64 / seconds.max(f64::EPSILON);
+    Session { commit: commit(), first_seed, seeds, operations, seconds, seeds_per_second }
 }
 
 /// Takes one seed after the other until one fails.
@@ -131,7 +157,7 @@ fn work(arguments: &Arguments, first: u64, seeds: u64, progress: &Progress) {
         });
         match played {
             Ok((options, outcome)) => {
-                progress.operations.fetch_add(outcome.operations as u64, Ordering::Relaxed);
+                progress.operations.fetch_add(outcome.history.operations.len() as u64, Ordering::Relaxed);
                 if arguments.trace {
                     print!("{}", outcome.trace);
                 }
@@ -158,42 +184,43 @@ fn options(arguments: &Arguments, seed: u64) -> Result<Options> {
         Some(members) => members.parse().context("--members")?,
         None => 3 + 2 * usize::from(seed % 4 == 3),
     };
-    let keep = match arguments.faults.as_deref() {
-        None => None,
-        Some("none") => Some(Vec::new()),
-        Some(list) => Some(list.split(',').map(str::parse).collect::<Result<_, _>>().context("--faults")?),
+    let faults = match arguments.faults.as_deref() {
+        None => Faults::All,
+        Some("none") => Faults::Only(Vec::new()),
+        Some(list) => {
+            Faults::Only(list.split(',').map(str::parse).collect::<Result<_, _>>().context("--faults")?)
+        }
     };
-    if keep.as_ref().is_some_and(|_| arguments.seeds.is_some_and(|seeds| seeds > 1)) {
+    if matches!(faults, Faults::Only(_)) && arguments.seeds.is_some_and(|seeds| seeds > 1) {
         bail!("--faults speaks of one seed: leave --seeds out");
     }
     let (sabotage, keep_trace) = (arguments.sabotage, arguments.trace);
-    Ok(Options { seed, members, sabotage, keep, keep_trace, make: paused })
+    Ok(Options { seed, members, sabotage, faults, keep_trace, make: paused })
 }
 
-fn explain(arguments: &Arguments, options: Options, outcome: Outcome) -> Result<()> {
-    let commit = commit();
+/// Returns the run to leave behind.
+fn explain(arguments: &Arguments, options: Options, outcome: Outcome, commit: &str) -> Result<Options> {
     if !arguments.shrink {
-        println!("{}", report::failure(&options, &outcome, &commit));
-        return Ok(());
+        println!("{}", report::failure(&options, &outcome, commit));
+        return Ok(options);
     }
     let property = outcome.findings[0].property;
     eprintln!("seed {} violates {property}; leaving faults out", options.seed);
     let (keep, outcome) = shrink(&options, property)?;
-    println!("{}", report::failure(&Options { keep: Some(keep), ..options }, &outcome, &commit));
-    Ok(())
+    let options = Options { faults: Faults::Only(keep), ..options };
+    println!("{}", report::failure(&options, &outcome, commit));
+    Ok(options)
 }
 
-fn tell(progress: &Progress, began: Instant, last: bool) {
-    if !last && !std::io::stderr().is_terminal() {
-        return;
-    }
+/// A line that the next one writes over, unless it is to stay.
+fn tell(progress: &Progress, began: Instant, stays: bool) {
     let (seconds, played) = (began.elapsed().as_secs_f64(), progress.played.load(Ordering::Relaxed));
     let operations = progress.operations.load(Ordering::Relaxed);
-    let rate = played as f64 / seconds.max(0.001);
+    let rate = played as f64 / seconds.max(f64::EPSILON);
     let mut out = std::io::stderr().lock();
     // A terminal that is gone does not need the line.
     let _ = write!(out, "\r{seconds:>7.1} s  {played} seeds  {operations} operations  {rate:.1} seeds/s ");
-    let _ = if last { writeln!(out) } else { out.flush() };
+    let _ = if stays { writeln!(out) } else { out.flush() };
 }
 
 fn commit() -> String {

@@ -1,6 +1,6 @@
 //! The lines of `history.jsonl`, and the whole of them.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -122,6 +122,33 @@ impl History {
             Record::Processes(sample) => self.processes.push(sample),
             Record::Fixpoint(fixpoint) => self.fixpoints.push(fixpoint),
         }
+    }
+
+    /// Writes what [`History::load`] reads: kind by kind, each in order.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let written = || -> std::io::Result<()> {
+            let mut file = BufWriter::new(std::fs::File::create(path)?);
+            for record in self.records() {
+                serde_json::to_writer(&mut file, &record)?;
+                file.write_all(b"\n")?;
+            }
+            file.flush()
+        };
+        written().with_context(|| format!("write {}", path.display()))
+    }
+
+    fn records(&self) -> impl Iterator<Item = Record> {
+        let clients = self.operations.iter().cloned().map(Record::Operation);
+        let watches = self.watches.iter().cloned().map(Record::Watch);
+        let faults = self.faults.iter().cloned().map(Record::Fault);
+        let finals = self.finals.iter().cloned().map(Record::Final);
+        let incidents = self.incidents.iter().cloned().map(Record::Incident);
+        let objects = self.object_operations.iter().cloned().map(Record::Object);
+        let object_watches = self.object_watches.iter().cloned().map(Record::ObjectWatch);
+        let processes = self.processes.iter().cloned().map(Record::Processes);
+        let fixpoints = self.fixpoints.iter().cloned().map(Record::Fixpoint);
+        let of_store = clients.chain(watches).chain(faults).chain(finals).chain(incidents);
+        of_store.chain(objects).chain(object_watches).chain(processes).chain(fixpoints)
     }
 
     /// Reads what a run left behind.

@@ -60,6 +60,12 @@ impl Verdict {
         Self { ending: ending(&checks), operations: count(history), checks, gaps: resume::gaps(history) }
     }
 
+    /// Takes what was found by other means than a look at the history.
+    pub fn add(&mut self, property: &'static str, check: Check) {
+        self.checks.insert(property, check);
+        self.ending = ending(&self.checks);
+    }
+
     /// For a terminal and for `verdict.txt`.
     pub fn text(&self) -> String {
         let word = match self.ending {

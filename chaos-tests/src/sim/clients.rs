@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::network::{Network, Port};
 use super::trace::{CLIENTS, Place, Trace, name};
+use super::{appends, locks};
 use crate::history::{Compare, Expected, History, Operation, Outcome, Record, Reply, Request};
 use crate::workloads::client::{execute, outcome};
 
@@ -78,6 +79,12 @@ pub fn start(desk: &Desk) {
     tokio::spawn(transactions(Client::new(desk, REGISTERS + 1)));
     tokio::spawn(leases(Client::new(desk, REGISTERS + 2)));
     tokio::spawn(compactions(Client::new(desk, REGISTERS + 3)));
+    for number in REGISTERS + 4..REGISTERS + 6 {
+        tokio::spawn(appends::run(Client::new(desk, number)));
+    }
+    for number in REGISTERS + 6..REGISTERS + 8 {
+        tokio::spawn(locks::run(Client::new(desk, number)));
+    }
     super::watches::start(desk);
 }
 
@@ -100,8 +107,13 @@ impl Client {
 
     /// Runs the request and records it; `None` if nobody listened.
     pub async fn run(&mut self, request: Request) -> Option<Operation> {
+        self.run_within(TIMEOUT, request).await
+    }
+
+    /// The same, for a request that may wait for others.
+    pub async fn run_within(&mut self, timeout: Duration, request: Request) -> Option<Operation> {
         let call_us = self.desk.now_us();
-        let answer = tokio::time::timeout(TIMEOUT, execute(self.desk.channel(self.place), &request)).await;
+        let answer = tokio::time::timeout(timeout, execute(self.desk.channel(self.place), &request)).await;
         let outcome = match answer {
             Ok(Err(status)) if was_refused(&status) => {
                 self.move_on();
@@ -132,12 +144,12 @@ impl Client {
         self.place = self.desk.places[(at + 1) % self.desk.places.len()];
     }
 
-    async fn think(&mut self) -> bool {
+    pub async fn think(&mut self) -> bool {
         let time = Duration::from_millis(self.random.random_range(THINK_MS));
         self.desk.pause(time).await
     }
 
-    fn generation(&self) -> u64 {
+    pub fn generation(&self) -> u64 {
         self.desk.now_us() / 1000 / RETIRE_MS
     }
 }

@@ -26,6 +26,8 @@ const SECTOR_BYTES: usize = 512;
 const SEGMENT_BYTES: u64 = 48 * 1024;
 const SYNC_MS: std::ops::RangeInclusive<u64> = 0..=3;
 const SLOW_SYNC_MS: std::ops::RangeInclusive<u64> = 30..=400;
+/// Between two looks at whether a disk still hangs.
+const HANGING_LOOK: Duration = Duration::from_millis(10);
 
 /// Cheap to clone; outlives the member that uses it.
 #[derive(Clone)]
@@ -53,6 +55,8 @@ struct Inner {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trouble {
     pub slow: bool,
+    /// No sync returns before the trouble is over.
+    pub hanging: bool,
     pub full: bool,
     /// The next sync fails.
     pub failing: bool,
@@ -309,6 +313,9 @@ impl Disk for SimDisk {
         };
         Some(Box::pin(async move {
             tokio::time::sleep(Duration::from_millis(takes_ms)).await;
+            while disk.hangs() {
+                tokio::time::sleep(HANGING_LOOK).await;
+            }
             let mut inner = disk.0.lock();
             if std::mem::take(&mut inner.trouble.failing) {
                 inner.note("disk: a sync fails".to_owned());
@@ -326,6 +333,10 @@ impl Disk for SimDisk {
 }
 
 impl SimDisk {
+    fn hangs(&self) -> bool {
+        self.0.lock().trouble.hanging
+    }
+
     fn sync(&self, file: Option<u64>) -> io::Result<()> {
         let mut inner = self.0.lock();
         if !inner.trouble.lying {

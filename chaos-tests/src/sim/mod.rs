@@ -9,11 +9,14 @@
 //!
 //! Read [`world`] first, then [`run`].
 
+mod appends;
 mod call;
 mod clients;
 mod disk;
 mod finals;
+pub mod folder;
 mod grpc;
+mod locks;
 pub mod machine;
 mod member;
 mod network;

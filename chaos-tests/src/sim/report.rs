@@ -1,7 +1,7 @@
 //! What a failing run says: where, which property, expected and seen, the faults, the last events with a column for each
 //! member, and the command that plays it again.
 
-use super::run::{Options, Outcome};
+use super::run::{Faults, Options, Outcome};
 use super::trace::{CLIENTS, Event, WORLD};
 
 /// Of one event.
@@ -33,9 +33,14 @@ pub fn failure(options: &Options, outcome: &Outcome, commit: &str) -> String {
 /// One command that plays the same run.
 pub fn replay(options: &Options) -> String {
     let mut command = format!("./dev chaos sim --seed {} --members {}", options.seed, options.members);
-    if let Some(keep) = &options.keep {
-        let keep: Vec<String> = keep.iter().map(ToString::to_string).collect();
-        command += &format!(" --faults {}", if keep.is_empty() { "none".to_owned() } else { keep.join(",") });
+    match &options.faults {
+        Faults::All => {}
+        Faults::Only(keep) => {
+            let keep: Vec<String> = keep.iter().map(ToString::to_string).collect();
+            let keep = if keep.is_empty() { "none".to_owned() } else { keep.join(",") };
+            command += &format!(" --faults {keep}");
+        }
+        Faults::Given(_) => return "the test that made these faults".to_owned(),
     }
     if let Some(sabotage) = options.sabotage {
         command += &format!(" --sabotage {}", sabotage.name());

@@ -32,10 +32,21 @@ pub struct Options {
     pub seed: u64,
     pub members: usize,
     pub sabotage: Option<Sabotage>,
-    /// Of the schedule, only these faults, by their place in it. `None`: all.
-    pub keep: Option<Vec<usize>>,
+    pub faults: Faults,
     pub keep_trace: bool,
     pub make: MakeRuntime,
+}
+
+/// Which faults strike.
+#[derive(Clone, Debug, Default)]
+pub enum Faults {
+    /// Those of the seed.
+    #[default]
+    All,
+    /// Only these of the seed's, by their place in its list.
+    Only(Vec<usize>),
+    /// A test's own.
+    Given(Vec<Timed>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +71,8 @@ pub struct Outcome {
     /// Of the trace: the same for the same options.
     pub digest: u64,
     pub events: u64,
-    pub operations: usize,
+    /// What clients saw.
+    pub history: History,
     /// Votes and log entries that were looked at on the wires.
     pub on_the_wires: usize,
     pub last: Vec<Event>,
@@ -89,9 +101,10 @@ pub fn run(options: &Options) -> Result<Outcome> {
 /// The faults of a run, as its options have them.
 pub fn schedule_of(options: &Options) -> Vec<Timed> {
     let all = schedule::generate(options.seed, options.members);
-    match &options.keep {
-        None => all,
-        Some(keep) => keep.iter().filter_map(|at| all.get(*at).cloned()).collect(),
+    match &options.faults {
+        Faults::All => all,
+        Faults::Only(keep) => keep.iter().filter_map(|at| all.get(*at).cloned()).collect(),
+        Faults::Given(schedule) => schedule.clone(),
     }
 }
 
@@ -110,13 +123,13 @@ fn play_watched(options: &Options) -> Result<Outcome> {
     let mut world =
         World::new(options.seed, options.members, options.sabotage, options.keep_trace, options.make)?;
     let findings = phases(&mut world, &schedule);
-    let history = world.desk.history.lock();
+    let history = std::mem::take(&mut *world.desk.history.lock());
     Ok(Outcome {
         findings,
         schedule,
         digest: world.trace.digest(),
         events: world.trace.count(),
-        operations: history.operations.len(),
+        history,
         on_the_wires: world.observer.looked_at(),
         last: world.trace.last(),
         trace: world.trace.whole(),

@@ -61,6 +61,8 @@ pub enum Fault {
         percent: u32,
     },
     SlowDisk(Target),
+    /// Syncs do not return.
+    HangingDisk(Target),
     FailingSync(Target),
     FullDisk(Target),
     Drift {
@@ -108,6 +110,8 @@ fn fault(random: &mut SmallRng, members: usize) -> Fault {
         12 => Fault::Loss { percent: random.random_range(1..20) },
         13 => Fault::Delay { up_to_ms: random.random_range(10..250) },
         14 => Fault::Duplicates { percent: random.random_range(5..50) },
+        // Told from a slow one without another choice: the schedules of older seeds stay what they were.
+        15 if other == 0 => Fault::HangingDisk(target),
         15 => Fault::SlowDisk(target),
         16 => Fault::FailingSync(target),
         17 => Fault::FullDisk(target),
@@ -151,6 +155,7 @@ impl fmt::Display for Fault {
             Fault::Loss { percent } => write!(f, "{percent} % of calls break"),
             Fault::Delay { up_to_ms } => write!(f, "packets take up to {up_to_ms} ms"),
             Fault::Duplicates { percent } => write!(f, "{percent} % of lone messages arrive twice"),
+            Fault::HangingDisk(target) => write!(f, "the disk of {target} hangs"),
             Fault::SlowDisk(target) => write!(f, "the disk of {target} is slow"),
             Fault::FailingSync(target) => write!(f, "the next sync of {target} fails"),
             Fault::FullDisk(target) => write!(f, "the disk of {target} is full"),

@@ -91,12 +91,12 @@ async fn run(append: Append, mut client: Client, mut random: StdRng, context: Co
     }
 }
 
-fn read(keys: &[String]) -> Request {
+pub fn read(keys: &[String]) -> Request {
     Request::Txn { compare: Vec::new(), success: gets(keys), failure: Vec::new() }
 }
 
 /// Writes the lists that have a successor and reads the others, if none has changed; reads all of them if one has.
-fn write(keys: &[String], seen: &BTreeMap<&str, &Kv>, successors: Vec<Option<String>>) -> Request {
+pub fn write(keys: &[String], seen: &BTreeMap<&str, &Kv>, successors: Vec<Option<String>>) -> Request {
     let unchanged = |key: &String| Compare {
         key: key.clone(),
         expected: Expected::ModRevision(seen.get(key.as_str()).map_or(0, |kv| kv.mod_revision)),
@@ -112,7 +112,7 @@ fn write(keys: &[String], seen: &BTreeMap<&str, &Kv>, successors: Vec<Option<Str
     }
 }
 
-fn longer(list: Option<&Kv>, element: &str) -> String {
+pub fn longer(list: Option<&Kv>, element: &str) -> String {
     list.map_or(element.to_owned(), |kv| format!("{} {element}", kv.value))
 }
 
@@ -121,7 +121,7 @@ fn gets(keys: &[String]) -> Vec<Request> {
 }
 
 /// The lists that a transaction of reads saw; none for one that failed.
-fn seen(operation: &Operation) -> Option<BTreeMap<&str, &Kv>> {
+pub fn seen(operation: &Operation) -> Option<BTreeMap<&str, &Kv>> {
     let Some(Reply::Txn { replies, .. }) = operation.reply() else { return None };
     let kvs = replies.iter().flat_map(|reply| match reply {
         Reply::Range { kvs, .. } => kvs.as_slice(),

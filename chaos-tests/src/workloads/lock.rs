@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::client::Client;
 use super::{Context, Pause, lease_id};
-use crate::history::{Compare, Expected, Outcome, Reply, Request};
+use crate::history::{Compare, Expected, Operation, Outcome, Reply, Request};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -39,16 +39,47 @@ impl Default for Lock {
     }
 }
 
+/// Names of all locks begin with it, and so do the keys of who holds them.
+pub const PREFIX: &str = "lock/";
+
 /// Between two writes of a holder.
 const WRITE_EVERY: Duration = Duration::from_millis(20);
 
 /// A lock that is held.
-struct Held {
-    lease: i64,
-    key: String,
+pub struct Held {
+    pub lease: i64,
+    pub key: String,
     /// Create revision of the key.
     token: i64,
     guarded: String,
+}
+
+impl Held {
+    /// `look` is a read of the lock's key.
+    pub fn of(lease: i64, slot: u32, look: &Operation) -> Option<Self> {
+        let (Request::Get { key, .. }, Some(Reply::Range { kvs, .. })) = (&look.request, look.reply()) else {
+            return None;
+        };
+        let token = kvs.first()?.create_revision;
+        Some(Self { lease, key: key.clone(), token, guarded: format!("guarded/{slot}") })
+    }
+
+    /// To what the lock guards; `writer` is unique in the run.
+    pub fn write(&self, writer: &str) -> Request {
+        let held = Compare { key: self.key.clone(), expected: Expected::CreateRevision(self.token) };
+        let value = format!("{} {writer}", self.token);
+        let put = Request::Put { key: self.guarded.clone(), value, lease: 0 };
+        Request::Txn { compare: vec![held], success: vec![put], failure: Vec::new() }
+    }
+}
+
+pub fn name(slot: u32) -> String {
+    format!("{PREFIX}{slot}")
+}
+
+/// False: the lock is somebody else's.
+pub fn may_be_written(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Unknown { .. } | Outcome::Ok { reply: Reply::Txn { succeeded: true, .. }, .. })
 }
 
 impl Lock {
@@ -95,14 +126,11 @@ impl Worker {
         self.client.run(grant).await?.reply()?;
         // One who waits for longer than his lease lives cannot get the lock.
         let wait = self.lock.ttl().mul_f64(0.75);
-        let request = Request::Lock { name: format!("lock/{slot}"), lease };
+        let request = Request::Lock { name: name(slot), lease };
         let granted = self.client.run_within(wait, request).await?;
         let Some(Reply::Lock { key }) = granted.reply() else { return None };
-        let look = Request::Get { key: key.clone(), serializable: false };
-        let look = self.client.run(look).await?;
-        let Some(Reply::Range { kvs, .. }) = look.reply() else { return None };
-        let token = kvs.first()?.create_revision;
-        Some(Held { lease, key: key.clone(), token, guarded: format!("guarded/{slot}") })
+        let look = self.client.run(Request::Get { key: key.clone(), serializable: false }).await?;
+        Held::of(lease, slot, &look)
     }
 
     async fn hold(&mut self, held: Held) {
@@ -129,16 +157,8 @@ impl Worker {
     /// False: the lock is somebody else's, or its member cannot be reached.
     async fn write(&mut self, held: &Held) -> bool {
         self.written += 1;
-        let value = format!("{} {}-{}", held.token, self.client.number(), self.written);
-        let guarded = Request::Txn {
-            compare: vec![Compare { key: held.key.clone(), expected: Expected::CreateRevision(held.token) }],
-            success: vec![Request::Put { key: held.guarded.clone(), value, lease: 0 }],
-            failure: Vec::new(),
-        };
-        let Some(written) = self.client.run(guarded).await else { return false };
-        matches!(
-            written.outcome,
-            Outcome::Unknown { .. } | Outcome::Ok { reply: Reply::Txn { succeeded: true, .. }, .. }
-        )
+        let guarded = held.write(&format!("{}-{}", self.client.number(), self.written));
+        let written = self.client.run(guarded).await;
+        written.is_some_and(|written| may_be_written(&written.outcome))
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A leader that has not heard from a majority for an election timeout is told to lead no longer (check-quorum), and a
 //! follower that has not heard from its leader, that there is none: raft itself lets them wait for the others to come
-//! back, but their clients must not be kept waiting.
+//! back, but their clients must not be kept waiting. Nor is there a leader while one whose disk hangs gives leadership
+//! away ([`super::hand_over`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +14,15 @@ use openraft::{Instant, ServerState};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::hand_over::HandOver;
 use super::raft::Raft;
 use super::types::TypeConfig;
 use super::{Leadership, MemberView, Members};
 use crate::host::watch;
 use crate::metrics::Metrics;
+
+/// A silence, or a disk that hangs, is noticed so much later at most: a tenth of an election timeout.
+const LOOKS_PER_ELECTION_TIMEOUT: u32 = 10;
 
 /// Owns what is told.
 pub struct Herald {
@@ -25,19 +30,20 @@ pub struct Herald {
     pub leadership: watch::Sender<Leadership>,
     pub members: watch::Sender<Members>,
     pub metrics: Arc<Metrics>,
+    pub hand_over: HandOver,
     pub election_timeout: Duration,
     /// Cancelled when raft tells nothing any more: it was stopped, or it cannot go on.
     pub stopped: CancellationToken,
 }
 
 impl Herald {
-    pub async fn run(self, shutdown: CancellationToken) {
+    pub async fn run(mut self, shutdown: CancellationToken) {
         let mut server = self.raft.server_metrics();
-        let mut looks = tokio::time::interval(self.election_timeout / 4);
+        let mut looks = tokio::time::interval(self.election_timeout / LOOKS_PER_ELECTION_TIMEOUT);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let (mut leadership, members) = read(&server.borrow_watched());
-            if leadership.leader.is_some() && self.is_cut_off(leadership.is_leader, members.len()).await {
+            if leadership.leader.is_some() && self.is_over(&leadership, members.len()).await {
                 leadership = Leadership { leader: None, is_leader: false, ..leadership };
             }
             self.tell(leadership, members);
@@ -58,6 +64,12 @@ impl Herald {
             leadership.is_leader = false;
         });
         self.stopped.cancel();
+    }
+
+    async fn is_over(&mut self, leadership: &Leadership, member_count: usize) -> bool {
+        let is_leader = leadership.is_leader;
+        (is_leader && self.hand_over.look(leadership.term).await)
+            || self.is_cut_off(is_leader, member_count).await
     }
 
     /// A quarter more than an election timeout, since a heartbeat may just be under way.

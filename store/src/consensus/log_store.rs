@@ -25,6 +25,7 @@ use super::types::{Entry, LogId, Payload, TypeConfig, Vote};
 use super::wal::index::Located;
 use super::wal::record::Records;
 use super::wal::{self, Disk, HostDisk, Index, Opened};
+use super::write_clock::WriteClock;
 use crate::failpoint::{self, Point};
 use crate::host;
 use crate::limits::{LOG_WRITER_QUEUE, MAX_APPEND_BYTES};
@@ -58,6 +59,7 @@ pub struct Shared {
     index: Arc<RwLock<Index>>,
     vote: RwLock<Option<Vote>>,
     purged: RwLock<Option<LogId>>,
+    pub clock: WriteClock,
     /// Who waits for its tracker knows that nobody uses the log any more.
     _open: Option<TaskTrackerToken>,
 }
@@ -91,6 +93,7 @@ impl LogStore {
             index,
             vote: RwLock::new(meta.vote),
             purged: RwLock::new(meta.purged),
+            clock: WriteClock::default(),
             _open: open,
         });
         let (jobs, receiver) = mpsc::channel(LOG_WRITER_QUEUE);
@@ -103,6 +106,10 @@ impl LogStore {
     pub fn is_pristine(&self) -> bool {
         let nothing_purged = self.shared.purged.read().is_none();
         nothing_purged && self.shared.vote.read().is_none() && self.shared.cache.read().last().is_none()
+    }
+
+    pub fn write_clock(&self) -> WriteClock {
+        self.shared.clock.clone()
     }
 
     async fn submit(&self, job: Job) -> io::Result<()> {

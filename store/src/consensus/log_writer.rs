@@ -105,10 +105,12 @@ impl Pending {
         if let Some(committed) = &committed {
             records.committed(committed);
         }
+        let writing = shared.clock.begin();
         let result = match wal.write(records) {
             Ok(()) => wal.settle().await,
             failed => failed,
         };
+        drop(writing);
         if let Err(error) = &result {
             tracing::error!(%error, "the raft log cannot be written");
         }

@@ -12,6 +12,7 @@
 
 pub mod apply_thread;
 pub mod codec;
+pub mod hand_over;
 pub mod leadership;
 pub mod log_cache;
 pub mod log_store;
@@ -37,6 +38,7 @@ pub mod transport;
 pub mod types;
 pub mod wal;
 pub mod wire;
+pub mod write_clock;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -89,6 +89,21 @@ fn refused<T>(error: mpsc::error::TrySendError<T>) -> Error {
     }
 }
 
+/// What a leader knows of all members, itself among them.
+pub(super) fn peer_views(raft: &Raft, election_timeout: Duration) -> BTreeMap<u64, PeerView> {
+    let metrics = raft.metrics();
+    let metrics = metrics.borrow_watched();
+    let is_heard = |id: &u64| {
+        let acked = metrics.heartbeat.as_ref().and_then(|acked| acked.get(id)?.as_ref());
+        acked.is_some_and(|acked| acked.elapsed() <= election_timeout)
+    };
+    let view = |(id, matched): (&u64, &Option<LogId>)| {
+        let matched_index = matched.map_or(0, |log_id| log_id.index);
+        (*id, PeerView { matched_index, is_heard: is_heard(id) })
+    };
+    metrics.replication.iter().flatten().map(view).collect()
+}
+
 fn change_of(step: Reconfiguration) -> ChangeMembers<u64, MemberNode> {
     match step {
         Reconfiguration::AddLearner { id, node } => ChangeMembers::AddNodes([(id, node)].into()),
@@ -146,17 +161,7 @@ impl Consensus for RaftConsensus {
     }
 
     fn peers(&self) -> BTreeMap<u64, PeerView> {
-        let metrics = self.inner.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        let is_heard = |id: &u64| {
-            let acked = metrics.heartbeat.as_ref().and_then(|acked| acked.get(id)?.as_ref());
-            acked.is_some_and(|acked| acked.elapsed() <= self.inner.election_timeout)
-        };
-        let view = |(id, matched): (&u64, &Option<LogId>)| {
-            let matched_index = matched.map_or(0, |log_id| log_id.index);
-            (*id, PeerView { matched_index, is_heard: is_heard(id) })
-        };
-        metrics.replication.iter().flatten().map(view).collect()
+        peer_views(&self.inner.raft, self.inner.election_timeout)
     }
 
     fn reconfigure(&self, step: Reconfiguration) -> BoxFuture<'_, Result<(), Error>> {

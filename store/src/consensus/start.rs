@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::hand_over::HandOver;
 use super::leadership::Herald;
 use super::log_store::LogStore;
 use super::peer_service::PeerService;
@@ -124,6 +125,7 @@ pub async fn start(
 
     let state = apply_thread::applied_state(&applier).map_err(StartError::AppliedPosition)?;
     check_whole(&mut log, state.last_applied).await?;
+    let writing = log.write_clock();
     let (applied_sender, applied) = watch::channel(state.last_applied.map_or(0, |log_id| log_id.index));
     let apply = apply_thread::spawn(applier, applied_sender).map_err(StartError::Thread)?;
     let state_machine = StateMachine::new(apply, state, snapshots.clone())
@@ -153,6 +155,7 @@ pub async fn start(
         leadership: leadership_sender,
         members: members_sender,
         metrics: metrics.clone(),
+        hand_over: HandOver::new(raft.clone(), writing, settings.election_timeout),
         election_timeout: settings.election_timeout,
         stopped: stopped.clone(),
     };

@@ -66,6 +66,7 @@ impl World {
                 self.weather(Weather { duplicate_percent: *percent, ..Weather::default() }, until_ms)
             }
             Fault::SlowDisk(target) => self.disk(*target, until_ms, |trouble| trouble.slow = true),
+            Fault::HangingDisk(target) => self.disk(*target, until_ms, |trouble| trouble.hanging = true),
             Fault::FailingSync(target) => self.disk(*target, until_ms, |trouble| trouble.failing = true),
             Fault::FullDisk(target) => self.disk(*target, until_ms, |trouble| trouble.full = true),
             Fault::Drift { target, ppm } => {
