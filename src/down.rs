@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use balsa_nodeagent::config::RuntimeChoice;
+use balsa_nodeagent::config::{POD_LOGS_DIR, RuntimeChoice};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -21,7 +21,7 @@ pub struct Args {
     #[arg(long, default_value = "/var/lib/balsa")]
     pub data_dir: PathBuf,
 
-    /// Also remove everything in it: certificates, objects, volumes.
+    /// Also remove everything in it (certificates, objects, volumes) and the logs of its pods.
     #[arg(long)]
     pub wipe: bool,
 }
@@ -35,7 +35,8 @@ pub async fn run(args: &Args) -> Result<()> {
     ensure!(layout.is_ours(), "{} was not made by balsa up: nothing was done", layout.data_dir.display());
     stop_process(&layout.pid_file()).await?;
     let node = balsa_nodeagent::Config::in_data_dir(&layout.runtime_dir());
-    let node = balsa_nodeagent::Config { root_dir: layout.node_dir(), ..node };
+    let node =
+        balsa_nodeagent::Config { root_dir: layout.node_dir(), pod_logs_dir: POD_LOGS_DIR.into(), ..node };
     // Ours last: with it go the network and the mounts that the other's pods still use.
     let external = external_runtime(&layout)?.map(RuntimeChoice::Endpoint);
     let runtimes = external.into_iter().chain([node.runtime.clone()]);
@@ -47,6 +48,7 @@ pub async fn run(args: &Args) -> Result<()> {
     }
     println!("{removed} pods removed");
     if args.wipe {
+        balsa_nodeagent::teardown::remove_logs(&node);
         std::fs::remove_dir_all(&layout.data_dir)
             .with_context(|| format!("remove {}", layout.data_dir.display()))?;
         println!("{} removed", layout.data_dir.display());

@@ -85,7 +85,7 @@ impl Args {
         let mut config = Config::in_data_dir(&self.root_dir.join("runtime"));
         config.root_dir.clone_from(&self.root_dir);
         config.services = self.services.clone();
-        config.pod_logs_dir = PathBuf::from("/var/log/pods");
+        config.pod_logs_dir = PathBuf::from(crate::config::POD_LOGS_DIR);
         if let Some(path) = &self.config {
             kubelet_config::apply(path, &mut config)?;
         }

@@ -56,6 +56,8 @@ pub struct Config {
     pub services: services::Args,
 }
 
+/// Where stock has the logs of pods, and where collectors look for them.
+pub const POD_LOGS_DIR: &str = "/var/log/pods";
 /// The stock port of the agent's own API.
 pub const PORT: u16 = 10250;
 

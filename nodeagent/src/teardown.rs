@@ -6,6 +6,7 @@ use tracing::warn;
 
 use crate::config::{Config, RuntimeChoice};
 use crate::error::Error;
+use crate::pod::paths::Paths;
 use crate::runtime::Runtime;
 use crate::runtime::containerd::Containerd;
 use crate::runtime::cri::Cri;
@@ -40,6 +41,12 @@ pub async fn run(config: &Config) -> Result<usize, Error> {
         warn!(%error, "a volume could not be unmounted");
     }
     Ok(removed)
+}
+
+/// The logs of this node's pods. To be called while the folders of the pods are there still, which tell whose they are.
+pub fn remove_logs(config: &Config) {
+    let paths = Paths { root_dir: config.root_dir.clone(), pod_logs_dir: config.pod_logs_dir.clone() };
+    paths.pod_uids().iter().for_each(|uid| paths.remove_logs(uid));
 }
 
 async fn remove_pods(runtime: &Cri, is_ours: impl Fn(&str) -> bool) -> usize {

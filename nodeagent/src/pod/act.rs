@@ -228,6 +228,8 @@ impl Worker {
         else {
             return false;
         };
+        // Of the first one that the runtime knows.
+        let attempt = if attempt == 0 { self.shared.paths.next_log_attempt(&pod, name) } else { attempt };
         match self.try_start(&spec, attempt, sandbox, observed).await {
             Ok(()) => {
                 // Counted only when it was really tried, so that a failing pull does not use up the crash loop.

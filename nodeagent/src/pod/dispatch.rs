@@ -51,6 +51,8 @@ pub struct Dispatch {
     ending_orphans: HashSet<String>,
     is_synced: bool,
     knows_static: bool,
+    /// Folders of pods that are gone were looked for.
+    has_swept: bool,
 }
 
 struct Entry {
@@ -84,6 +86,7 @@ impl Dispatch {
             snapshot,
             tasks: JoinSet::new(),
             ending_orphans: HashSet::new(),
+            has_swept: false,
         };
         (dispatch, pods)
     }
@@ -270,7 +273,13 @@ impl Dispatch {
         if !(self.is_synced && self.knows_static) {
             return;
         }
-        for uid in seen.all {
+        // Once: later a folder goes with its pod.
+        let left = if std::mem::replace(&mut self.has_swept, true) {
+            Vec::new()
+        } else {
+            self.shared.paths.pod_uids()
+        };
+        for uid in seen.all.into_iter().chain(left) {
             if !self.pods.contains_key(&uid) && self.ending_orphans.insert(uid.clone()) {
                 let shared = self.shared.clone();
                 self.tasks.spawn(async move {

@@ -23,7 +23,7 @@ pub async fn end(shared: Arc<Shared>, uid: String) {
     for parent in resources::possible_cgroup_parents(&uid) {
         shared.cgroups.remove_pod(&parent);
     }
-    remove_logs(&shared, &uid);
+    shared.paths.remove_logs(&uid);
 }
 
 async fn end_in_runtime(runtime: &dyn Runtime, uid: &str) -> Result<()> {
@@ -39,14 +39,4 @@ async fn end_in_runtime(runtime: &dyn Runtime, uid: &str) -> Result<()> {
         runtime.remove_sandbox(&sandbox.id).await?;
     }
     Ok(())
-}
-
-/// Log folders end with the uid.
-fn remove_logs(shared: &Shared, uid: &str) {
-    let suffix = format!("_{uid}");
-    for entry in std::fs::read_dir(&shared.paths.pod_logs_dir).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().ends_with(&suffix) {
-            std::fs::remove_dir_all(entry.path()).ok();
-        }
-    }
 }
