@@ -64,6 +64,12 @@ pub const MAX_LOG_WRITE_BYTES: usize = 8 * 1024 * 1024;
 /// purge soon gives the disk back.
 pub const LOG_SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 
+/// Appended bytes after which the state is synced, so that the log before it may go. Entries are batches, so that their number
+/// says little: with `LOG_KEEP_BYTES` this bounds what the log takes on disk and what a start has to read of it.
+pub const LOG_SNAPSHOT_BYTES: u64 = 64 * 1024 * 1024;
+/// What the log keeps at most behind that, for followers that lag; who lags further gets the state.
+pub const LOG_KEEP_BYTES: u64 = 64 * 1024 * 1024;
+
 /// Recent log entries kept in memory, by number and by bytes: what apply and healthy followers read. A follower that is
 /// further behind is served from the file system's cache.
 pub const LOG_CACHE_ENTRIES: usize = 4_096;

@@ -112,6 +112,11 @@ impl LogStore {
         self.shared.clock.clone()
     }
 
+    /// To look at how much the log holds while raft owns it.
+    pub fn index(&self) -> Arc<RwLock<Index>> {
+        self.shared.index.clone()
+    }
+
     async fn submit(&self, job: Job) -> io::Result<()> {
         self.jobs.send(job).await.map_err(|_| io::Error::other("the thread that writes the raft log is gone"))
     }

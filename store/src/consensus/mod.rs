@@ -26,6 +26,7 @@ pub mod raft;
 pub mod raft_thread;
 pub mod read_index;
 pub mod reply_wire;
+pub mod retention;
 pub mod runtime;
 pub mod runtime_watch;
 pub mod snapshot;

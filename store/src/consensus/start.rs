@@ -22,6 +22,7 @@ use super::peers::{Dialer, Peers};
 use super::proposer::Proposer;
 use super::raft::{Inner, Raft, RaftConsensus};
 use super::read_index::ReadRounds;
+use super::retention::Retention;
 use super::snapshot::SnapshotRoot;
 use super::state_machine::StateMachine;
 use super::transport::Network;
@@ -137,6 +138,7 @@ pub async fn start(
         retry_interval: settings.heartbeat_interval,
         removed: settings.removed.clone(),
     };
+    let log_index = log.index();
     let raft = Raft::new(own_id, Arc::new(config), network, log, state_machine)
         .await
         .map_err(|error| StartError::Raft(error.to_string()))?;
@@ -160,6 +162,12 @@ pub async fn start(
         stopped: stopped.clone(),
     };
     tracker.spawn(herald.run(shutdown.clone()));
+    let retention = Retention {
+        raft: raft.clone(),
+        log: log_index,
+        catch_up_entries: settings.catch_up_entries.min(settings.snapshot_count),
+    };
+    tracker.spawn(retention.run(shutdown.clone()));
     let proposer = Proposer {
         raft: raft.clone(),
         routes: routes.clone(),
@@ -260,8 +268,8 @@ fn raft_config(settings: &Settings) -> Result<RaftConfig, openraft::ConfigError>
         install_snapshot_timeout: ms(limits::SNAPSHOT_TIMEOUT),
         max_payload_entries: limits::MAX_APPEND_ENTRIES,
         snapshot_policy: SnapshotPolicy::LogsSinceLast(settings.snapshot_count),
-        max_in_snapshot_log_to_keep: settings.catch_up_entries.min(settings.snapshot_count),
-        purge_batch_size: 1,
+        // What goes is up to `retention`.
+        max_in_snapshot_log_to_keep: u64::MAX,
         // Batches are made before raft sees them, so that waiting for more gains nothing: followers get an entry while
         // the leader's own disk is still at it.
         broadcast_submitted_on_append: Some(true),

@@ -24,6 +24,8 @@ pub struct Place {
 pub struct Index {
     first: u64,
     places: VecDeque<Place>,
+    /// Bytes of all entries that were ever added here; never less than before.
+    appended_bytes: u64,
     files: BTreeMap<u64, Arc<dyn LogFile>>,
 }
 
@@ -93,6 +95,7 @@ impl Index {
             }
         }
         self.places.push_back(place);
+        self.appended_bytes += u64::from(place.len);
         Ok(())
     }
 
@@ -106,6 +109,22 @@ impl Index {
             self.places.pop_front();
             self.first += 1;
         }
+    }
+
+    /// Grows with every entry, also by those that were there at the start.
+    pub fn appended_bytes(&self) -> u64 {
+        self.appended_bytes
+    }
+
+    /// The newest entry that the newest `keep_bytes` do not hold any more; `None` if they hold all.
+    pub fn newest_beyond(&self, keep_bytes: u64) -> Option<u64> {
+        let mut bytes = 0;
+        let mut newest_first = self.places.iter().enumerate().rev();
+        let (at, _) = newest_first.find(|(_, place)| {
+            bytes += u64::from(place.len);
+            bytes > keep_bytes
+        })?;
+        Some(self.first + at as u64)
     }
 
     /// Segments before `current` that hold nothing any more, oldest first, and forgets them.
