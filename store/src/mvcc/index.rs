@@ -17,6 +17,8 @@ use crate::revision::Revision;
 
 const LEAF_MAX: usize = 32;
 const BRANCH_MAX: usize = 32;
+/// How full nodes are that are built all at once: some may grow before they have to be split.
+const BUILT: usize = 24;
 /// Neighbours that together hold no more than this are merged: room is left for what comes next.
 const MERGE_MAX: usize = 24;
 
@@ -113,6 +115,24 @@ impl Index {
         removed
     }
 
+    /// The same with `changes` in it, which are sorted by key, one for each; `None` takes a key away. For many changes at
+    /// once: every node is made anew, which costs less than to look for the place of each.
+    pub fn merged(&self, changes: impl IntoIterator<Item = (Arc<[u8]>, Option<Live>)>) -> Index {
+        let mut changes = changes.into_iter().peekable();
+        let mut built = Builder::default();
+        each(&self.root, &mut |key, live| {
+            while let Some((new, change)) = changes.next_if(|(new, _)| new < key) {
+                built.push(new, change);
+            }
+            match changes.next_if(|(new, _)| new == key) {
+                Some((_, change)) => built.push(key.clone(), change),
+                None => built.push(key.clone(), Some(*live)),
+            }
+        });
+        changes.for_each(|(new, change)| built.push(new, change));
+        built.finish()
+    }
+
     /// How many live keys are in the range.
     pub fn count(&self, range: &KeyRange) -> usize {
         let below_end = range.end_bound().map_or(self.count, |end| self.rank(&end));
@@ -154,6 +174,45 @@ impl Index {
         let end = range.end_bound();
         let _ = collect(&self.root, range.start(), end.as_deref(), limit, &mut found);
         found
+    }
+}
+
+/// An index from entries in ascending order.
+#[derive(Default)]
+struct Builder {
+    leaf: Vec<(Key, Live)>,
+    leaves: Vec<Child>,
+}
+
+impl Builder {
+    fn push(&mut self, key: Key, live: Option<Live>) {
+        let Some(live) = live else { return };
+        if self.leaf.len() == BUILT {
+            let leaf = std::mem::replace(&mut self.leaf, Vec::with_capacity(BUILT));
+            self.leaves.push(as_child(Node::Leaf(leaf)));
+        }
+        self.leaf.push((key, live));
+    }
+
+    fn finish(self) -> Index {
+        let mut level = self.leaves;
+        level.push(as_child(Node::Leaf(self.leaf)));
+        while level.len() > 1 {
+            let mut children = level.into_iter().peekable();
+            level = Vec::new();
+            while children.peek().is_some() {
+                level.push(as_child(Node::Branch(children.by_ref().take(BUILT).collect())));
+            }
+        }
+        let root = level.pop().expect("a level has a node at least");
+        Index { root: root.node, count: root.count }
+    }
+}
+
+fn each(node: &Node, visit: &mut impl FnMut(&Key, &Live)) {
+    match node {
+        Node::Leaf(entries) => entries.iter().for_each(|(key, live)| visit(key, live)),
+        Node::Branch(children) => children.iter().for_each(|child| each(&child.node, visit)),
     }
 }
 
@@ -323,69 +382,4 @@ fn collect(
         }
     }
     ControlFlow::Continue(())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn live(main: i64) -> Live {
-        Live { modified: Revision::new(main, 0), create_revision: main, version: 1, lease: 0 }
-    }
-
-    fn check(index: &Index, model: &BTreeMap<Vec<u8>, Live>) {
-        assert_eq!(index.len(), model.len());
-        let all: Vec<(Vec<u8>, Live)> =
-            index.range(&KeyRange::all(), 0).into_iter().map(|(k, l)| (k.to_vec(), l)).collect();
-        assert_eq!(all, model.clone().into_iter().collect::<Vec<_>>());
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-        #[test]
-        fn behaves_like_a_map(
-            steps in proptest::collection::vec((any::<bool>(), 0u16..400), 0..1500),
-            bounds in proptest::collection::vec((0u16..400, 0u16..400), 8),
-        ) {
-            let (mut index, mut model) = (Index::default(), BTreeMap::new());
-            let mut kept = Vec::new();
-            for (at, (put, key)) in steps.into_iter().enumerate() {
-                let key = key.to_be_bytes().to_vec();
-                if put {
-                    index.insert(&key, live(at as i64));
-                    model.insert(key, live(at as i64));
-                } else {
-                    prop_assert_eq!(index.remove(&key), model.remove(&key));
-                }
-                if at % 500 == 0 {
-                    kept.push((index.clone(), model.clone()));
-                }
-            }
-            kept.push((index, model));
-            for (index, model) in &kept {
-                check(index, model);
-                for (low, high) in &bounds {
-                    let range = KeyRange::new(&low.to_be_bytes(), &high.to_be_bytes());
-                    let want = model.iter().filter(|(key, _)| range.contains(key)).count();
-                    prop_assert_eq!(index.count(&range), want);
-                    prop_assert_eq!(index.range(&range, 0).len(), want);
-                    prop_assert_eq!(index.range(&range, 3).len(), want.min(3));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn ascending_inserts_fill_their_leaves() {
-        let mut index = Index::default();
-        for n in 0..10_000u32 {
-            index.insert(&n.to_be_bytes(), live(i64::from(n)));
-        }
-        assert_eq!(index.len(), 10_000);
-        assert_eq!(index.count(&KeyRange::new(&100u32.to_be_bytes(), &9_000u32.to_be_bytes())), 8_900);
-    }
 }

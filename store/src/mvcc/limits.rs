@@ -12,6 +12,9 @@ pub const STATE_LOG_WRITE_BUFFER_BYTES: usize = 8 << 20;
 /// here: none of them may be full before the large ones are.
 pub const STATE_SMALL_WRITE_BUFFER_BYTES: usize = 8 << 20;
 
+/// Changes that a start sorts at a time on their way into the index: bounds what it takes of memory beside the index.
+pub const LOAD_CHANGES: usize = 1 << 20;
+
 /// Log records that one compaction step looks at before its deletes are written and others get a turn. etcd's value.
 pub const COMPACTION_STEP_RECORDS: usize = 1000;
 /// Pause between two compaction steps, so that a large compaction does not starve reads of the disk. etcd's value.

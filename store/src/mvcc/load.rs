@@ -10,6 +10,7 @@ use balsa_proto::store::MemberRecord;
 use prost::Message;
 
 use super::codec::{self, Kind};
+use super::limits::LOAD_CHANGES;
 use super::read::{corrupt, log_record};
 use super::{Alarms, Index, Live, Version};
 use crate::auth::record;
@@ -69,25 +70,41 @@ pub(crate) fn number(view: &dyn View, key: &[u8]) -> Result<Option<i64>, Backend
     codec::parse_i64(&bytes).map(Some).ok_or_else(|| corrupt(Column::Meta, key))
 }
 
+/// A batch of changes is sorted by key before it goes into the index: that is several times faster than one after the other.
 fn load_index(view: &dyn View) -> Result<Index, BackendError> {
     let mut index = Index::default();
+    let mut changes: Vec<(Arc<[u8]>, Option<Live>)> = Vec::new();
     let mut cursor = view.cursor(Column::Log, &[], &[]);
     cursor.seek(&[])?;
     while let Some((at, bytes)) = cursor.item() {
         let modified = codec::parse_log_key(at).ok_or_else(|| corrupt(Column::Log, at))?;
         let (meta, key) = log_record(at, bytes)?;
-        match meta.kind {
-            Kind::Put => {
-                let (create_revision, version, lease) = (meta.create_revision, meta.version, meta.lease);
-                index.insert(key, Live { modified, create_revision, version, lease });
-            }
-            Kind::Delete => {
-                index.remove(key);
-            }
+        let (create_revision, version, lease) = (meta.create_revision, meta.version, meta.lease);
+        let live = match meta.kind {
+            Kind::Put => Some(Live { modified, create_revision, version, lease }),
+            Kind::Delete => None,
+        };
+        changes.push((Arc::from(key), live));
+        if changes.len() == LOAD_CHANGES {
+            index = merge(&index, std::mem::take(&mut changes));
         }
         cursor.next()?;
     }
-    Ok(index)
+    Ok(merge(&index, changes))
+}
+
+/// Of several changes of a key the last one counts.
+fn merge(index: &Index, mut changes: Vec<(Arc<[u8]>, Option<Live>)>) -> Index {
+    changes.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let mut changes = changes.into_iter().peekable();
+    let last_of_each = std::iter::from_fn(|| {
+        let mut last = changes.next()?;
+        while let Some(later) = changes.next_if(|(key, _)| *key == last.0) {
+            last = later;
+        }
+        Some(last)
+    });
+    index.merged(last_of_each)
 }
 
 pub(crate) fn load_members(view: &dyn View) -> Result<MemberTable, BackendError> {

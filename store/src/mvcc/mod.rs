@@ -243,6 +243,8 @@ pub(crate) fn key_value(
 }
 
 #[cfg(test)]
+mod index_test;
+#[cfg(test)]
 mod model_test;
 #[cfg(test)]
 mod script_test;

@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use balsa_proto::etcd::etcdserverpb::range_request::{SortOrder, SortTarget};
 use balsa_proto::etcd::etcdserverpb::{RangeRequest, ResponseHeader};
 use bytes::{Bytes, BytesMut};
-use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len, uint64};
+use prost::encoding::{WireType, uint64};
 
 use super::codec::{self, Record};
 use super::read::{ReadError, Reader, take_at};
@@ -121,48 +121,71 @@ fn row_wire(
     }
 }
 
+/// Five copies: what is small is put together beside first, which also tells how long the row is.
 fn write_row(key: &[u8], live: &Live, value: &[u8], out: &mut BytesMut) {
-    let numbers = [
-        (CREATE_REVISION, live.create_revision),
-        (MOD_REVISION, live.modified.main),
-        (VERSION, live.version),
-    ];
-    let number_len = |field: u32, number: i64| {
-        if number == 0 { 0 } else { key_len(field) + encoded_len_varint(number as u64) }
-    };
-    let bytes_len = |field: u32, bytes: &[u8]| {
-        if bytes.is_empty() {
-            0
-        } else {
-            key_len(field) + encoded_len_varint(bytes.len() as u64) + bytes.len()
+    let (mut before_key, mut between, mut behind) = (Small::default(), Small::default(), Small::default());
+    before_key.begin_bytes(KEY, key);
+    between.number(CREATE_REVISION, live.create_revision);
+    between.number(MOD_REVISION, live.modified.main);
+    between.number(VERSION, live.version);
+    between.begin_bytes(VALUE, value);
+    behind.number(LEASE, live.lease);
+    let len = before_key.len + key.len() + between.len + value.len() + behind.len;
+    let mut head = Small::default();
+    head.varint(tag(KVS, WireType::LengthDelimited));
+    head.varint(len as u64);
+    head.append(&before_key);
+    for part in [head.written(), key, between.written(), value, behind.written()] {
+        out.extend_from_slice(part);
+    }
+}
+
+fn tag(field: u32, wire_type: WireType) -> u64 {
+    u64::from((field << 3) | wire_type as u32)
+}
+
+/// Room for the numbers of a row: at most four fields of eleven bytes stand together.
+#[derive(Default)]
+struct Small {
+    bytes: [[u8; 11]; 4],
+    len: usize,
+}
+
+impl Small {
+    fn written(&self) -> &[u8] {
+        &self.bytes.as_flattened()[..self.len]
+    }
+
+    fn append(&mut self, other: &Small) {
+        self.bytes.as_flattened_mut()[self.len..][..other.len].copy_from_slice(other.written());
+        self.len += other.len;
+    }
+
+    fn varint(&mut self, mut number: u64) {
+        let bytes = self.bytes.as_flattened_mut();
+        while number >= 0x80 {
+            bytes[self.len] = number as u8 | 0x80;
+            self.len += 1;
+            number >>= 7;
         }
-    };
-    let len = bytes_len(KEY, key)
-        + numbers.iter().map(|(field, number)| number_len(*field, *number)).sum::<usize>()
-        + bytes_len(VALUE, value)
-        + number_len(LEASE, live.lease);
-    encode_key(KVS, WireType::LengthDelimited, out);
-    encode_varint(len as u64, out);
-    write_bytes(KEY, key, out);
-    for (field, number) in numbers {
-        write_number(field, number, out);
+        bytes[self.len] = number as u8;
+        self.len += 1;
     }
-    write_bytes(VALUE, value, out);
-    write_number(LEASE, live.lease, out);
-}
 
-fn write_number(field: u32, number: i64, out: &mut BytesMut) {
-    if number != 0 {
-        encode_key(field, WireType::Varint, out);
-        encode_varint(number as u64, out);
+    /// Left out if it is zero, as everywhere in protobuf.
+    fn number(&mut self, field: u32, number: i64) {
+        if number != 0 {
+            self.varint(tag(field, WireType::Varint));
+            self.varint(number as u64);
+        }
     }
-}
 
-fn write_bytes(field: u32, bytes: &[u8], out: &mut BytesMut) {
-    if !bytes.is_empty() {
-        encode_key(field, WireType::LengthDelimited, out);
-        encode_varint(bytes.len() as u64, out);
-        out.extend_from_slice(bytes);
+    /// Of bytes that follow, unless there are none.
+    fn begin_bytes(&mut self, field: u32, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.varint(tag(field, WireType::LengthDelimited));
+            self.varint(bytes.len() as u64);
+        }
     }
 }
 
@@ -180,7 +203,10 @@ mod tests {
             version: 1,
             lease: -5,
         };
-        for (key, value, lease) in [(&b"k"[..], &b"value"[..], -5), (b"key", b"", 0)] {
+        let long = [b'x'; 70_000];
+        for (key, value, lease) in
+            [(&b"k"[..], &b"value"[..], -5), (b"key", b"", 0), (&long, &long, i64::MIN)]
+        {
             let live = Live { lease, ..live };
             let mut out = BytesMut::new();
             write_row(key, &live, value, &mut out);
