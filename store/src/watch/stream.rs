@@ -3,6 +3,8 @@
 //! One task drives it: [`WatchStream::handle`] for each request, [`WatchStream::next`] for the next response (safe to
 //! cancel). Back-pressure is simply not calling `next`: the inbox fills, the watchers fall behind, the hub goes on.
 
+mod outgoing;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,17 +18,16 @@ use rand::RngExt;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use self::outgoing::Ready;
 use super::catch_up::{self, Caught, Follower, Outcome};
 use super::counts::Listed;
-use super::event::Event;
-use super::fragment;
 use super::hub::{Joined, WatchHub};
-use super::inbox::{Inbox, Item};
+use super::inbox::Inbox;
 use super::watcher::{Token, Watcher};
 use crate::backend::BackendError;
 use crate::host;
 use crate::mvcc::KeyRange;
-use crate::mvcc::limits::{PROGRESS_NOTIFY_INTERVAL, PROGRESS_NOTIFY_JITTER_PERCENT, WATCH_RESPONSE_BYTES};
+use crate::mvcc::limits::{PROGRESS_NOTIFY_INTERVAL, PROGRESS_NOTIFY_JITTER_PERCENT};
 use crate::mvcc::range::header;
 
 /// In answers that belong to no watcher.
@@ -81,13 +82,6 @@ struct Entry {
     behind: Option<i64>,
 }
 
-/// What is to be said, before it becomes bytes.
-#[derive(Debug)]
-enum Ready {
-    Response(WatchResponse),
-    Events { token: Token, revision: i64, events: Vec<Arc<Event>>, bytes: usize },
-}
-
 impl WatchStream {
     pub(crate) fn new(hub: WatchHub, options: StreamOptions) -> Self {
         let jitter = options.progress_interval.as_millis() as u64 * PROGRESS_NOTIFY_JITTER_PERCENT / 100;
@@ -136,22 +130,6 @@ impl WatchStream {
                 () = self.inbox.filled() => {}
                 caught = finished(&mut self.catching_up) => self.caught_up(caught),
                 () = tokio::time::sleep_until(self.next_tick), if ticking => self.tick(),
-            }
-        }
-    }
-
-    /// A response that needs no waiting; `None` if there is none.
-    pub fn ready(&mut self) -> Option<WatchResponse> {
-        loop {
-            if let Some(response) = self.outbox.pop_front() {
-                return Some(response);
-            }
-            if self.ready.is_empty() {
-                self.drain_inbox();
-            }
-            match self.ready.pop_front()? {
-                Ready::Response(response) => self.outbox.push_back(response),
-                Ready::Events { token, revision, events, .. } => self.render(token, revision, &events),
             }
         }
     }
@@ -276,70 +254,6 @@ impl WatchStream {
         self.ids.remove(&entry.id);
         self.hub.leave(&entry.watcher.range, token);
         Some(entry)
-    }
-
-    /// Consecutive revisions of one watcher share a response while it is small.
-    fn drain_inbox(&mut self) {
-        let mut open: BTreeMap<Token, usize> = BTreeMap::new();
-        for item in self.inbox.drain() {
-            match item {
-                Item::Events { token, revision, events } => self.gather(&mut open, token, revision, events),
-                Item::Behind { token, next_revision } => {
-                    open.remove(&token);
-                    self.stands(token, Some(next_revision));
-                }
-                Item::Progress { token, revision } => {
-                    open.clear();
-                    self.progress(token, revision);
-                }
-            }
-        }
-    }
-
-    fn gather(
-        &mut self,
-        open: &mut BTreeMap<Token, usize>,
-        token: Token,
-        revision: i64,
-        mut events: Vec<Arc<Event>>,
-    ) {
-        let bytes: usize = events.iter().map(|event| event.size_bytes()).sum();
-        if let Some(Ready::Events { revision: last, events: gathered, bytes: sum, .. }) =
-            open.get(&token).and_then(|at| self.ready.get_mut(*at))
-            && *sum + bytes <= WATCH_RESPONSE_BYTES
-        {
-            gathered.append(&mut events);
-            (*last, *sum) = (revision, *sum + bytes);
-            return;
-        }
-        open.insert(token, self.ready.len());
-        self.ready.push_back(Ready::Events { token, revision, events, bytes });
-    }
-
-    fn progress(&mut self, token: Option<Token>, revision: i64) {
-        let id = match token {
-            None => NO_WATCH_ID,
-            Some(token) => match self.watchers.get(&token) {
-                Some(entry) => entry.id,
-                None => return,
-            },
-        };
-        self.ready.push_back(Ready::Response(response(revision, id)));
-    }
-
-    /// Events of a watcher that was cancelled meanwhile are dropped.
-    fn render(&mut self, token: Token, revision: i64, events: &[Arc<Event>]) {
-        let Some(entry) = self.watchers.get_mut(&token) else { return };
-        entry.quiet = false;
-        self.counts.sent_events.fetch_add(events.len() as u64, Ordering::Relaxed);
-        let mvcc = self.hub.mvcc();
-        let events = events.iter().map(|event| event.wire(mvcc, entry.prev_kv)).collect();
-        let whole = WatchResponse { events, ..response(revision, entry.id) };
-        if entry.fragment {
-            self.outbox.extend(fragment::split(whole, self.options.fragment_bytes));
-        } else {
-            self.outbox.push_back(whole);
-        }
     }
 
     /// One pass at a time, for all watchers that are behind.
