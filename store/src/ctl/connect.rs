@@ -11,6 +11,9 @@ use balsa_proto::etcd::etcdserverpb::AuthenticateRequest;
 use balsa_proto::etcd::etcdserverpb::auth_client::AuthClient;
 use balsa_proto::etcd::etcdserverpb::kv_client::KvClient;
 use balsa_proto::etcd::etcdserverpb::watch_client::WatchClient;
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -20,8 +23,10 @@ use tonic::{Request, Status};
 use super::failure::{BAD_ARGS, BAD_CONNECTION, ERROR, Failure};
 use super::flags::Flags;
 use super::tls;
+use crate::config::{Address, Url};
 use crate::error::Error;
 
+const SOCKET_WITH_TLS: &str = "unixs://";
 /// Before all endpoints are tried again.
 const PAUSE: Duration = Duration::from_millis(100);
 /// As in stock: somewhat above what a server takes by default.
@@ -124,12 +129,22 @@ fn debug(flags: &Flags, endpoint: &str, text: &str) {
 }
 
 async fn open(flags: &Flags, endpoint: &str) -> Result<Connection, Failure> {
-    let channel = tokio::time::timeout(flags.dial_timeout, target(flags, endpoint)?.connect())
+    let channel = tokio::time::timeout(flags.dial_timeout, dial(target(flags, endpoint)?, endpoint))
         .await
         .map_err(|_| Failure::error(format!("connect to {endpoint}: no answer in time")))?
         .map_err(|error| Failure::error(format!("connect to {endpoint}: {}", root_cause(&error))))?;
     let token = log_in(flags, &channel).await?;
     Ok(InterceptedService::new(channel, token))
+}
+
+async fn dial(target: Endpoint, endpoint: &str) -> Result<Channel, tonic::transport::Error> {
+    let Some(path) = endpoint.strip_prefix(SOCKET_WITH_TLS) else { return target.connect().await };
+    let path = PathBuf::from(path);
+    let connector = tower::service_fn(move |_: Uri| {
+        let path = path.clone();
+        async move { UnixStream::connect(path).await.map(TokioIo::new) }
+    });
+    target.connect_with_connector(connector).await
 }
 
 /// A wrong password is stock's exit code 2. A store that does not control access needs no password, and takes any.
@@ -153,12 +168,15 @@ fn target(flags: &Flags, endpoint: &str) -> Result<Endpoint, Failure> {
     let secure = is_secure(flags, endpoint);
     let target = match endpoint.split_once("://") {
         Some(("unix", _)) => Endpoint::from_shared(endpoint.to_owned()),
-        Some(("unixs", _)) => {
-            return Err(Failure::bad_args(format!("{endpoint}: TLS over a unix socket is not offered")));
+        // The certificate is for a host, which is this one unless the name of the socket says another.
+        Some(("unixs", path)) => {
+            let socket = Url { tls: true, address: Address::Socket(path.into()) };
+            Endpoint::from_shared(uri(true, &socket.authority()))
         }
         Some(("http" | "https", address)) => Endpoint::from_shared(uri(secure, address)),
         Some((scheme, _)) => {
-            let text = format!("{endpoint}: the scheme {scheme} is not known; use http, https or unix");
+            let text =
+                format!("{endpoint}: the scheme {scheme} is not known; use http, https, unix or unixs");
             return Err(Failure::bad_args(text));
         }
         None => Endpoint::from_shared(uri(secure, endpoint)),
@@ -221,7 +239,7 @@ pub async fn ask<T>(
 fn is_secure(flags: &Flags, endpoint: &str) -> bool {
     let certified = flags.cacert.is_some() || flags.cert.is_some() || flags.key.is_some();
     match endpoint.split_once("://") {
-        Some((scheme, _)) => scheme == "https",
+        Some((scheme, _)) => ["https", "unixs"].contains(&scheme),
         None => certified || flags.insecure_skip_tls_verify || !flags.insecure_transport,
     }
 }

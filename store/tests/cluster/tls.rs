@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use balsa_proto::etcd::etcdserverpb::MemberAddRequest;
 use balsa_store::Config;
-use balsa_store::config::{PemFiles, Url};
+use balsa_store::config::{Address, PemFiles, Url};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -31,9 +31,9 @@ impl Authority {
         Authority { issuer, dir }
     }
 
-    /// For 127.0.0.1, with this common name. Serial numbers tell certificates of one name apart.
+    /// For this machine, with this common name. Serial numbers tell certificates of one name apart.
     fn issue(&self, common_name: &str) -> PemFiles {
-        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let mut params = CertificateParams::new(["127.0.0.1", "localhost"].map(str::to_owned)).unwrap();
         params.distinguished_name.push(DnType::CommonName, common_name);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
@@ -170,4 +170,32 @@ fn a_renewed_certificate_is_shown_without_a_restart() {
         ours.issue("server");
         assert_ne!(shown(url, &client).await, before);
     });
+}
+
+#[test]
+fn a_socket_of_the_file_system_carries_tls() {
+    let dir = tempfile::tempdir().unwrap();
+    let ours = Authority::new(dir.path(), "ours");
+    let (server, client) = (ours.issue("server"), ours.issue("client"));
+    let socket = Url { tls: true, address: Address::Socket(dir.path().join("client")) };
+    let cluster = Cluster::start(1, |config| {
+        config.listen_client_urls.push(socket.clone());
+        config.client_tls = server.clone();
+    });
+    cluster.block_on(async |cluster| cluster.put(0, "a", "1").await.unwrap());
+    let get = |program: &str, files: &PemFiles| {
+        let mut command = std::process::Command::new(program);
+        command.args(["--endpoints", &socket.to_string(), "--command-timeout", "2s", "get", "a"]);
+        for (flag, file) in [("--cacert", &files.trusted_ca), ("--cert", &files.cert), ("--key", &files.key)]
+        {
+            command.args(file.iter().flat_map(|file| [flag.as_ref(), file.as_os_str()]));
+        }
+        let output = command.env("ETCDCTL_API", "3").output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let without = PemFiles { cert: None, key: None, ..client.clone() };
+    for program in ["etcdctl", env!("CARGO_BIN_EXE_balsactl")] {
+        assert_eq!(get(program, &client), "a\n1\n", "{program}");
+        assert_eq!(get(program, &without), "", "{program} has no certificate");
+    }
 }
