@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use anyhow::{Context, Result};
+
 /// Processor, cores, memory, kernel, and how busy it is.
 pub fn describe() -> String {
     let field = |file: &str, name: &str| {
@@ -23,8 +25,22 @@ pub fn describe() -> String {
 
 /// Resident memory of a process, MiB; 0 if it is gone.
 pub fn resident_mib(pid: u32) -> f64 {
+    status_mib(pid, "VmRSS:")
+}
+
+/// The most that it was since [`forget_peak`], or since the process began.
+pub fn peak_mib(pid: u32) -> f64 {
+    status_mib(pid, "VmHWM:")
+}
+
+pub fn forget_peak(pid: u32) -> Result<()> {
+    // proc(5): 5 makes the peak what the process has now.
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").context("reset the peak of a process's memory")
+}
+
+fn status_mib(pid: u32, field: &str) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    let kib = status.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_default();
     kib.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or(0.0) / 1024.0
 }
 

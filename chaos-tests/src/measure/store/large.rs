@@ -10,12 +10,12 @@ use balsa_proto::etcd::etcdserverpb::{
 };
 use tokio::runtime::Runtime;
 
-use super::Options;
+use super::group::{Group, Program};
 use super::load::{self, Operation};
 use super::report::{Report, Row};
 use super::sample::Sample;
-use super::trio::{MEMBERS, Program, Trio};
 use super::wire::{self, Client};
+use super::{MEMBERS, Options};
 use crate::measure::spread::Spread;
 
 const KEYS: u64 = 1_000_000;
@@ -49,17 +49,17 @@ struct Figures {
 
 fn one(program: &Program, dir: &Path, runtime: &Runtime) -> Result<Figures> {
     let dir = dir.join("large");
-    let mut trio = Trio::start(program, &dir, runtime)?;
-    runtime.block_on(load::fill(&trio.leader_endpoint(runtime)?, "list/", KEYS))?;
-    let memory = trio.resident_mib();
-    let leader = trio.leader(runtime)?;
+    let mut group = Group::start(program, MEMBERS, &dir, runtime)?;
+    runtime.block_on(load::fill(&group.leader_endpoint(runtime)?, "list/", KEYS))?;
+    let memory = group.resident_mib();
+    let leader = group.leader(runtime)?;
     let follower = (leader + 1) % MEMBERS;
     let mut restart = Spread::default();
     for _ in 0..RESTARTS {
-        trio.stop(follower)?;
-        restart.add(trio.resume(follower, runtime)?);
+        group.stop(follower)?;
+        restart.add(group.resume(follower, runtime)?);
     }
-    let endpoint = trio.leader_endpoint(runtime)?;
+    let endpoint = group.leader_endpoint(runtime)?;
     let mut puts = vec![("put, 8 clients, 1,000,000 keys: quiet", runtime.block_on(put(&endpoint, QUIET))?)];
     let snapshot = put_during(&endpoint, stream_snapshots(&endpoint));
     puts.push(("… while a snapshot streams", runtime.block_on(snapshot)?));
@@ -67,15 +67,15 @@ fn one(program: &Program, dir: &Path, runtime: &Runtime) -> Result<Figures> {
     puts.push(("… while the leader defragments", runtime.block_on(defragment)?));
     let compact = put_during(&endpoint, compact(&endpoint));
     puts.push(("… while compacting 1,000,000 revisions", runtime.block_on(compact)?));
-    trio.stop(follower)?;
+    group.stop(follower)?;
     runtime.block_on(put(&endpoint, MISSED))?;
     let resumed = std::thread::scope(|scope| {
         let busy = scope.spawn(|| runtime.block_on(put(&endpoint, QUIET)));
-        trio.resume(follower, runtime)?;
+        group.resume(follower, runtime)?;
         busy.join().expect("the load does not panic")
     })?;
     puts.push(("… while a member catches up", resumed));
-    drop(trio);
+    drop(group);
     std::fs::remove_dir_all(&dir).context("remove the large state")?;
     Ok(Figures { memory, restart, puts })
 }

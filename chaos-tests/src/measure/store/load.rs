@@ -19,6 +19,7 @@ use super::wire::{self, Client};
 
 /// Of etcd's own benchmark tool, and of a small Kubernetes object.
 pub const VALUE_BYTES: usize = 256;
+const VALUE: Bytes = Bytes::from_static(&[b'x'; VALUE_BYTES]);
 /// Keys that puts, updates and gets of one key go round.
 const KEYS: u64 = 10_000;
 /// Keys that lists, pages and counts see; nothing else touches them.
@@ -26,6 +27,8 @@ pub const LIST_KEYS: u64 = 10_000;
 const PAGE_KEYS: i64 = 500;
 /// Puts of one transaction while a state is filled; stock allows 128.
 const FILL_TXN_PUTS: u64 = 100;
+/// Stock takes requests of up to 1.5 MiB.
+const FILL_TXN_BYTES: u64 = 1 << 20;
 const FILL_CLIENTS: usize = 16;
 /// Clients that share one connection.
 pub const CLIENTS_PER_LINE: usize = 16;
@@ -200,19 +203,29 @@ fn put_if_unchanged(key: Bytes, mod_revision: i64) -> TxnRequest {
 
 /// Puts `count` keys below `prefix`.
 pub async fn fill(endpoint: &str, prefix: &'static str, count: u64) -> Result<()> {
+    fill_with(endpoint, prefix, count, VALUE).await
+}
+
+/// The same with another value; of a large one each transaction puts fewer.
+pub async fn fill_with(endpoint: &str, prefix: &'static str, count: u64, value: Bytes) -> Result<()> {
+    let txn_puts = (FILL_TXN_BYTES / value.len() as u64).clamp(1, FILL_TXN_PUTS);
     let next = Arc::new(AtomicU64::new(0));
     let clients = Client::connect(endpoint, FILL_CLIENTS).await?;
     let workers: Vec<_> = clients
         .into_iter()
         .map(|mut client| {
-            let next = next.clone();
+            let (next, value) = (next.clone(), value.clone());
             tokio::spawn(async move {
                 loop {
-                    let from = next.fetch_add(FILL_TXN_PUTS, Ordering::Relaxed);
+                    let from = next.fetch_add(txn_puts, Ordering::Relaxed);
                     if from >= count {
                         return anyhow::Ok(());
                     }
-                    let puts = (from..count.min(from + FILL_TXN_PUTS)).map(|number| put(key(prefix, number)));
+                    let puts = (from..count.min(from + txn_puts)).map(|number| PutRequest {
+                        key: key(prefix, number),
+                        value: value.clone(),
+                        ..PutRequest::default()
+                    });
                     let success = puts.map(|put| RequestOp { request: Some(OpRequest::RequestPut(put)) });
                     let txn = TxnRequest { success: success.collect(), ..TxnRequest::default() };
                     client.call(wire::TXN, txn.encode_to_vec().into()).await?;
@@ -226,12 +239,12 @@ pub async fn fill(endpoint: &str, prefix: &'static str, count: u64) -> Result<()
     Ok(())
 }
 
-fn key(prefix: &str, number: u64) -> Bytes {
+pub fn key(prefix: &str, number: u64) -> Bytes {
     format!("{prefix}{number:010}").into()
 }
 
 fn put(key: Bytes) -> PutRequest {
-    PutRequest { key, value: Bytes::from_static(&[b'x'; VALUE_BYTES]), ..PutRequest::default() }
+    PutRequest { key, value: VALUE, ..PutRequest::default() }
 }
 
 fn list() -> RangeRequest {

@@ -6,13 +6,14 @@
 //! not depend on what else the machine does.
 
 pub mod fan_out;
+pub mod group;
+pub mod huge;
 pub mod keep_alive;
 pub mod large;
 pub mod line;
 pub mod load;
 pub mod report;
 pub mod sample;
-pub mod trio;
 pub mod wire;
 
 use std::path::{Path, PathBuf};
@@ -21,10 +22,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::runtime::Runtime;
 
+use self::group::{Group, Program};
 use self::load::Operation;
 use self::report::{Report, Row};
 use self::sample::Sample;
-use self::trio::{Program, Trio};
+
+const MEMBERS: usize = 3;
 
 /// What to measure, and for how long.
 #[derive(Debug, Clone, Default)]
@@ -115,6 +118,7 @@ pub fn run(options: &Options) -> Result<()> {
     small_state(options, &plan, dir.path(), &runtime, &mut report)?;
     if !options.quick {
         large::run(options, dir.path(), &runtime, &mut report)?;
+        huge::run(options, dir.path(), &runtime, &mut report)?;
     }
     match &options.write_to {
         Some(path) => report.write(path),
@@ -134,10 +138,10 @@ fn small_state(
     if lines.is_empty() {
         return Ok(());
     }
-    let balsa = Trio::start(&Program::Balsa, &dir.join("small"), runtime)?;
-    let etcd = Trio::start(&options.stock(), &dir.join("small"), runtime)?;
-    for trio in [&balsa, &etcd] {
-        runtime.block_on(load::fill(&trio.leader_endpoint(runtime)?, "list/", load::LIST_KEYS))?;
+    let balsa = Group::start(&Program::Balsa, MEMBERS, &dir.join("small"), runtime)?;
+    let etcd = Group::start(&options.stock(), MEMBERS, &dir.join("small"), runtime)?;
+    for group in [&balsa, &etcd] {
+        runtime.block_on(load::fill(&group.leader_endpoint(runtime)?, "list/", load::LIST_KEYS))?;
     }
     for line in lines {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -151,9 +155,9 @@ fn small_state(
     Ok(())
 }
 
-fn measure(trio: &Trio, work: Work, round: Duration, runtime: &Runtime) -> Result<Sample> {
-    let endpoint = trio.leader_endpoint(runtime)?;
-    let before = trio.cpu_seconds();
+fn measure(group: &Group, work: Work, round: Duration, runtime: &Runtime) -> Result<Sample> {
+    let endpoint = group.leader_endpoint(runtime)?;
+    let before = group.cpu_seconds();
     let mut sample = runtime.block_on(async {
         match work {
             Work::Requests { operation, clients } => load::run(&endpoint, operation, clients, round).await,
@@ -163,6 +167,6 @@ fn measure(trio: &Trio, work: Work, round: Duration, runtime: &Runtime) -> Resul
             Work::KeepAlive { streams } => keep_alive::run(&endpoint, streams, round).await,
         }
     })?;
-    sample.cpu_us = (trio.cpu_seconds() - before) * 1e6 / sample.operations.max(1) as f64;
+    sample.cpu_us = (group.cpu_seconds() - before) * 1e6 / sample.operations.max(1) as f64;
     Ok(sample)
 }

@@ -12,8 +12,8 @@ use crate::measure::machine;
 use crate::measure::spread::Spread;
 
 const HEAD: &str = "\
-| per second, median (least to most) | balsa | stock etcd | ratio | aim | p50 ms | p99 ms | p99 ratio | aim | members' CPU, µs each |
-|---|---|---|---|---|---|---|---|---|---|";
+| per second, median (least to most) | balsa | stock etcd | ratio | aim | p50 ms | p99 ms | p99 ratio | aim | longest ms | members' CPU, µs each |
+|---|---|---|---|---|---|---|---|---|---|---|";
 
 pub struct Row {
     pub name: &'static str,
@@ -78,10 +78,11 @@ fn render(row: &Row) -> String {
         |figure: fn(&Sample) -> f64| (of(&row.ours, figure).median(), of(&row.theirs, figure).median());
     let (ours, theirs) = (of(&row.ours, |s| s.per_second), of(&row.theirs, |s| s.per_second));
     let (p50, p99, cpu) = (pair(|s| s.p50_ms), pair(|s| s.p99_ms), pair(|s| s.cpu_us));
+    let longest = pair(|s| s.longest_ms);
     // Nobody looks at the processors while a large state is busy.
     let cpu = if cpu.0 > 0.0 { format!("{:.0} : {:.0}", cpu.0, cpu.1) } else { String::new() };
     format!(
-        "| {} | {ours} | {theirs} | {:.2} | {} | {:.2} : {:.2} | {:.2} : {:.2} | {:.2} | {} | {cpu} |",
+        "| {} | {ours} | {theirs} | {:.2} | {} | {:.2} : {:.2} | {:.2} : {:.2} | {:.2} | {} | {:.0} : {:.0} | {cpu} |",
         row.name,
         ours.median() / theirs.median(),
         row.aim,
@@ -91,5 +92,7 @@ fn render(row: &Row) -> String {
         p99.1,
         p99.0 / p99.1,
         row.p99_aim,
+        longest.0,
+        longest.1,
     )
 }

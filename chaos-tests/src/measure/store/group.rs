@@ -1,4 +1,4 @@
-//! Three members on this machine, ours or stock etcd's, started alike.
+//! Members of one cluster on this machine, ours or stock etcd's, started alike.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +14,8 @@ use super::super::spread::Spread;
 use super::wire::{self, Client};
 use crate::lab::{Process, binary, eventually};
 
-pub const MEMBERS: usize = 3;
+/// Stock's own limit of a state is far below what is measured here.
+const QUOTA_BYTES: u64 = 32 << 30;
 const PATIENCE: Duration = Duration::from_secs(30);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -59,36 +60,38 @@ impl Program {
     }
 }
 
-pub struct Trio {
+pub struct Group {
+    size: usize,
     program: Program,
     dir: PathBuf,
     members: Vec<Process>,
 }
 
-impl Trio {
+impl Group {
     /// Returns once there is a leader.
-    pub fn start(program: &Program, dir: &Path, runtime: &Runtime) -> Result<Self> {
+    pub fn start(program: &Program, size: usize, dir: &Path, runtime: &Runtime) -> Result<Self> {
         std::fs::create_dir_all(dir).context("make a data directory")?;
-        let mut trio = Self { program: program.clone(), dir: dir.to_owned(), members: Vec::new() };
-        for member in 0..MEMBERS {
-            trio.members.push(trio.launch(member)?);
+        let mut group = Self { size, program: program.clone(), dir: dir.to_owned(), members: Vec::new() };
+        for member in 0..size {
+            group.members.push(group.launch(member)?);
         }
-        trio.leader(runtime)?;
-        for member in &mut trio.members {
+        group.leader(runtime)?;
+        for member in &mut group.members {
             let ended = member.ended();
             anyhow::ensure!(ended.is_none(), "a member did not start:\n{}", member.log_tail(10));
         }
-        Ok(trio)
+        Ok(group)
     }
 
     fn launch(&self, member: usize) -> Result<Process> {
         let mut command = self.program.command()?;
         let name = format!("{}{member}", self.program.name());
-        let cluster: Vec<_> = (0..MEMBERS)
+        let cluster: Vec<_> = (0..self.size)
             .map(|other| format!("{}{other}={}", self.program.name(), self.peer(other)))
             .collect();
         command.args(["--name", &name, "--initial-cluster", &cluster.join(",")]);
         command.arg("--data-dir").arg(self.dir.join(&name));
+        command.args(["--quota-backend-bytes", &QUOTA_BYTES.to_string()]);
         for flag in ["--listen-client-urls", "--advertise-client-urls"] {
             command.args([flag, &self.endpoint(member)]);
         }
@@ -108,8 +111,8 @@ impl Trio {
 
     pub fn leader(&self, runtime: &Runtime) -> Result<usize> {
         let found = eventually("a leader", PATIENCE, || {
-            let led =
-                (0..MEMBERS).find(|member| runtime.block_on(leads(&self.endpoint(*member))).unwrap_or(false));
+            let led = (0..self.size)
+                .find(|member| runtime.block_on(leads(&self.endpoint(*member))).unwrap_or(false));
             led.context("nobody leads")
         });
         found.with_context(|| self.members[0].log_tail(10))
@@ -140,6 +143,10 @@ impl Trio {
     /// Of all members since they started.
     pub fn cpu_seconds(&self) -> f64 {
         self.members.iter().map(|member| machine::cpu_seconds(member.pid())).sum()
+    }
+
+    pub fn pid(&self, member: usize) -> u32 {
+        self.members[member].pid()
     }
 
     pub fn resident_mib(&self) -> Spread {
