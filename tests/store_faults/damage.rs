@@ -1,5 +1,5 @@
 //! A process on a damaged data directory ends with code 1 and a sentence, so that its supervisor and whoever reads the log
-//! know. What the sentences are is in `store/tests/unclean.rs`.
+//! know. What the sentences are is in `store/tests/store/unclean.rs`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -6,32 +6,22 @@
 //! own. A header line `# stock 3.4 lacks: …` keeps a script from a server of that version.
 //! `UPDATE_EXPECT=1` rewrites the outputs from the stock server, or from ours for what stock lacks.
 
-#[path = "conformance/cluster.rs"]
 mod cluster;
-#[path = "conformance/ctl.rs"]
 mod ctl;
-#[path = "conformance/ctl_more.rs"]
 mod ctl_more;
-#[path = "conformance/health.rs"]
 mod health;
-#[path = "conformance/json.rs"]
 mod json;
-#[path = "conformance/maintenance.rs"]
 mod maintenance;
-#[path = "conformance/metrics.rs"]
 mod metrics;
-#[path = "conformance/range_stream.rs"]
 mod range_stream;
-#[path = "conformance/run.rs"]
 mod run;
-#[path = "../src/mvcc/script_syntax.rs"]
+#[path = "../../src/mvcc/script_syntax.rs"]
 mod script_syntax;
-#[path = "conformance/servers.rs"]
 mod servers;
 
 use std::path::{Path, PathBuf};
 
-use servers::{Ours, Stock};
+use self::servers::{Ours, Stock};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ours_conforms() {

@@ -1,14 +1,10 @@
 //! Access control over whole members: what it keeps through restarts and snapshots, and who is recognised where.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "cluster/harness.rs"]
-mod harness;
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use crate::harness::{Cluster, eventually};
 use balsa_proto::etcd::authpb::Permission;
 use balsa_proto::etcd::etcdserverpb as pb;
 use balsa_proto::etcd::etcdserverpb::auth_client::AuthClient;
@@ -16,7 +12,6 @@ use balsa_proto::etcd::etcdserverpb::kv_client::KvClient;
 use balsa_proto::store::CommitTimesRequest;
 use balsa_proto::store::history_client::HistoryClient;
 use balsa_store::auth::TokenOptions;
-use harness::{Cluster, eventually};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Status};
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use balsa_proto::etcd::etcdserverpb::{CompactionRequest, DeleteRangeRequest, PutRequest};
 
+use super::watcher::{Watcher, event_revisions};
 use crate::harness::{Cluster, eventually};
-use crate::watcher::{Watcher, event_revisions};
 
 const BOUND: Duration = Duration::from_secs(20);
 

@@ -1,17 +1,12 @@
 //! A store that is full, and members that disagree: what the alarms do, and the way out.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "cluster/harness.rs"]
-mod harness;
-
 use std::time::Duration;
 
+use crate::harness::{Cluster, eventually};
 use balsa_proto::etcd::etcdserverpb::{
     AlarmRequest, AlarmType, CompactionRequest, DefragmentRequest, DeleteRangeRequest, HashKvRequest,
     LeaseGrantRequest, PutRequest, RequestOp, StatusRequest, TxnRequest, request_op::Request,
 };
-use harness::{Cluster, eventually};
 use tonic::Code;
 
 const QUOTA_BYTES: i64 = 16 << 20;
@@ -174,10 +169,10 @@ fn a_member_with_other_data_raises_the_corrupt_alarm_or_does_not_start() {
         cluster.get(damaged, "a", false).await.unwrap();
     });
     cluster.kill(damaged);
-    harness::change_a_value(&cluster.config(damaged).data_dir.join("member/state"));
+    crate::harness::change_a_value(&cluster.config(damaged).data_dir.join("member/state"));
     let mut checked = cluster.config(damaged);
     checked.maintenance.initial_corrupt_check = true;
-    let error = harness::run_to_error(checked);
+    let error = crate::harness::run_to_error(checked);
     assert!(error.contains("found data inconsistency with peers"), "{error}");
 
     cluster.restart(damaged);
@@ -217,7 +212,7 @@ fn verify_tells_who_disagrees() {
     let (code, said) = verify(&cluster);
     assert!(code == Some(0) && said.ends_with("the 3 members agree\n"), "{code:?} {said}");
     cluster.kill(damaged);
-    harness::change_a_value(&cluster.config(damaged).data_dir.join("member/state"));
+    crate::harness::change_a_value(&cluster.config(damaged).data_dir.join("member/state"));
     cluster.restart(damaged);
     let (code, said) = verify(&cluster);
     assert!(code == Some(1) && said.contains("DIFFER: hashes at one revision: "), "{code:?} {said}");

@@ -4,8 +4,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::ctl::Tool;
-use crate::{Ours, Stock};
+use super::ctl::Tool;
+use super::{Ours, Stock};
 
 /// Far beyond what a busy machine needs.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -28,8 +28,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Response, Status, Streaming};
 
-use crate::script_syntax::{Request, Show, key, number, parse, positional};
-use crate::{health, maintenance, range_stream};
+use super::script_syntax::{Request, Show, key, number, parse, positional};
+use super::{health, maintenance, range_stream};
 
 /// How long a response may take before the script fails: far beyond what a busy machine needs.
 pub const PATIENCE: Duration = Duration::from_secs(20);

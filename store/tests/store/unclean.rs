@@ -1,19 +1,14 @@
 //! Data directories that something has happened to: each case ends in one clear sentence, or in all of the data, and never
 //! in a silent loss. The damage is done to the files of a stopped member.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "cluster/harness.rs"]
-mod harness;
-
 use std::error::Error;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::harness::Cluster;
 use balsa_store::Config;
 use balsa_store::backend::{Backend, Column, RocksBackend, WriteBatch};
-use harness::Cluster;
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;

@@ -10,8 +10,8 @@ use balsa_proto::etcd::etcdserverpb::kv_client::KvClient;
 use tonic::Status;
 use tonic::transport::Channel;
 
-use crate::run::failed;
-use crate::script_syntax::{Request, Show, parse};
+use super::run::failed;
+use super::script_syntax::{Request, Show, parse};
 
 pub const WORDS: &[&str] = &["keys", "stream"];
 

@@ -1,7 +1,6 @@
 //! balsactl beside etcdctl: the same commands, each tool on a server of its own; output and exit code must be equal but for
 //! ids, ports and times. Commands that change nothing are asked of one server by both, and then nothing may differ.
 
-#[path = "ctl_commands.rs"]
 mod commands;
 
 use std::io::Write;
@@ -76,11 +75,11 @@ pub fn newer_script() -> std::path::PathBuf {
 }
 
 impl<'a> Tool<'a> {
-    pub fn ours(server: &'a crate::Stock) -> Self {
+    pub fn ours(server: &'a super::Stock) -> Self {
         Self { program: env!("CARGO_BIN_EXE_balsactl"), endpoint: &server.endpoint }
     }
 
-    pub fn stock(server: &'a crate::Stock) -> Self {
+    pub fn stock(server: &'a super::Stock) -> Self {
         Self { program: "etcdctl", endpoint: &server.endpoint }
     }
 

@@ -1,17 +1,12 @@
 //! Snapshots in etcd's format, both ways: ours into a stock etcd and a stock one into ours, with `balsactl` and `etcdctl`.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "cluster/harness.rs"]
-mod harness;
-#[path = "snapshot/tools.rs"]
 mod tools;
-#[path = "snapshot/users.rs"]
 mod users;
 
 use std::path::Path;
 use std::time::Duration;
 
+use crate::harness::{Cluster, eventually};
 use balsa_proto::etcd::etcdserverpb::alarm_request::AlarmAction;
 use balsa_proto::etcd::etcdserverpb::kv_client::KvClient;
 use balsa_proto::etcd::etcdserverpb::lease_client::LeaseClient;
@@ -23,7 +18,6 @@ use balsa_proto::etcd::etcdserverpb::{
     watch_request::RequestUnion,
 };
 use futures::StreamExt;
-use harness::{Cluster, eventually};
 use tonic::transport::{Channel, Endpoint};
 
 /// A history with every kind of record: several versions, deletes, a compaction, leases of both signs, a value over many

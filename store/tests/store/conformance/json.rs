@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub async fn script(endpoint: &str, text: &str) -> String {
     let address = endpoint.strip_prefix("http://").expect("plain HTTP").to_owned();
     let mut player = Player { address, token: None, tokens: BTreeMap::new(), started: BTreeMap::new() };
-    crate::run::play_all(text, async |command| player.play(command).await).await
+    super::run::play_all(text, async |command| player.play(command).await).await
 }
 
 struct Player {

@@ -1,26 +1,18 @@
 //! Whole members in this process, over loopback ports: what a cluster promises while members come and go.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "cluster/harness.rs"]
-mod harness;
-#[path = "cluster/membership.rs"]
 mod membership;
-#[path = "cluster/pages.rs"]
 mod pages;
-#[path = "cluster/sockets.rs"]
 mod sockets;
-#[path = "cluster/tls.rs"]
 mod tls;
 
 use std::time::{Duration, Instant};
 
+use crate::harness::{self, Cluster, eventually};
 use balsa_proto::etcd::etcdserverpb::{
     LeaseGrantRequest, LeaseKeepAliveRequest, MemberListRequest, PutRequest, StatusRequest,
     WatchCreateRequest, WatchRequest, watch_request::RequestUnion,
 };
 use futures::StreamExt;
-use harness::{Cluster, eventually};
 
 #[test]
 fn a_lone_member_serves_at_once_and_keeps_its_data() {

@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 use tonic::Status;
 use tonic::transport::Channel;
 
-use crate::run::{failed, said};
-use crate::script_syntax::{Show, number};
+use super::run::{failed, said};
+use super::script_syntax::{Show, number};
 
 pub const WORDS: &[&str] = &["alarm", "status", "hashkv", "hash", "defragment", "snapshot", "downgrade"];
 

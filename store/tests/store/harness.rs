@@ -1,11 +1,10 @@
 //! Members on loopback ports. Each has a runtime of its own, so that it can be killed: all of its tasks are dropped
 //! where they stand.
 
-#![allow(dead_code)] // Each of the test programs that share this uses a part of it.
-
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use self::link::Link;
 use balsa_proto::etcd::etcdserverpb::auth_client::AuthClient;
 use balsa_proto::etcd::etcdserverpb::cluster_client::ClusterClient;
 use balsa_proto::etcd::etcdserverpb::kv_client::KvClient;
@@ -16,7 +15,6 @@ use balsa_proto::etcd::etcdserverpb::{PutRequest, RangeRequest, StatusRequest};
 use balsa_store::Config;
 use balsa_store::backend::{Backend, Column, RocksBackend, View, WriteBatch};
 use balsa_store::config::{Access, Url};
-use link::Link;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -24,7 +22,6 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
-#[path = "link.rs"]
 mod link;
 
 pub struct Cluster {

@@ -8,8 +8,8 @@ use balsa_proto::etcd::etcdserverpb::{
     CompactionRequest, DefragmentRequest, HashKvRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
 };
 
+use super::watcher::{Watcher, event_revisions};
 use crate::harness::{Cluster, eventually};
-use crate::watcher::{Watcher, event_revisions};
 
 const BOUND: Duration = Duration::from_secs(30);
 

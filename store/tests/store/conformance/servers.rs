@@ -75,7 +75,7 @@ impl Stock {
 
     async fn wait_until_serving(&self) {
         let started = Instant::now();
-        while !crate::run::serves(&self.endpoint).await {
+        while !super::run::serves(&self.endpoint).await {
             assert!(started.elapsed() < Duration::from_secs(60), "the stock server does not serve");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

@@ -14,7 +14,7 @@ use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
-use crate::run::{failed, said};
+use super::run::{failed, said};
 
 pub const WORDS: &[&str] = &["health", "healthwatch", "version"];
 
