@@ -177,7 +177,9 @@ fn a_socket_of_the_file_system_carries_tls() {
     let dir = tempfile::tempdir().unwrap();
     let ours = Authority::new(dir.path(), "ours");
     let (server, client) = (ours.issue("server"), ours.issue("client"));
-    let socket = Url { tls: true, address: Address::Socket(dir.path().join("client")) };
+    // Stock programs want a host and a port for the file's name, without a folder.
+    let (name, endpoint) = ("localhost:2379", "unixs://localhost:2379");
+    let socket = Url { tls: true, address: Address::Socket(dir.path().join(name)) };
     let cluster = Cluster::start(1, |config| {
         config.listen_client_urls.push(socket.clone());
         config.client_tls = server.clone();
@@ -185,7 +187,7 @@ fn a_socket_of_the_file_system_carries_tls() {
     cluster.block_on(async |cluster| cluster.put(0, "a", "1").await.unwrap());
     let get = |program: &str, files: &PemFiles| {
         let mut command = std::process::Command::new(program);
-        command.args(["--endpoints", &socket.to_string(), "--command-timeout", "2s", "get", "a"]);
+        command.args(["--endpoints", endpoint, "--command-timeout", "2s", "get", "a"]).current_dir(&dir);
         for (flag, file) in [("--cacert", &files.trusted_ca), ("--cert", &files.cert), ("--key", &files.key)]
         {
             command.args(file.iter().flat_map(|file| [flag.as_ref(), file.as_os_str()]));
