@@ -13,9 +13,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
-    BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily, ColumnFamilyDescriptor,
-    CompactOptions, DB, DBCompressionType, DBRawIterator, DBRecoveryMode, FlushOptions, Options, ReadOptions,
-    Snapshot, WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily,
+    ColumnFamilyDescriptor, CompactOptions, DB, DBCompressionType, DBRawIterator, DBRecoveryMode,
+    FlushOptions, Options, ReadOptions, Snapshot, WriteOptions,
 };
 
 use super::{Backend, BackendError, BackendSize, Change, Column, Cursor, View, WriteBatch};
@@ -271,6 +271,12 @@ fn family_options(column: Column, cache: &Cache) -> Options {
     table.set_block_cache(cache);
     table.set_cache_index_and_filter_blocks(true);
     table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    // A table's whole index is larger than what one shard of the cache takes once tables are large and well compressed:
+    // every seek would read and unpack it anew (docs/adr/0028-indexes-in-parts.md).
+    table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    table.set_partition_filters(true);
+    table.set_metadata_block_size(limits::STATE_METADATA_BLOCK_BYTES);
+    table.set_pin_top_level_index_and_filter(true);
     table.set_format_version(5);
     let mut options = Options::default();
     match column {

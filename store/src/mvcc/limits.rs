@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// One cache for the blocks, indexes and filters of all column families: the resident price of an idle store.
 pub const STATE_BLOCK_CACHE_BYTES: usize = 32 << 20;
+/// Of indexes and filters, which are read and cached in parts of this size.
+pub const STATE_METADATA_BLOCK_BYTES: usize = 4 << 10;
 /// All memtables together. Bounds what a restart after a crash applies again from the raft log.
 pub const STATE_WRITE_BUFFER_BYTES: usize = 32 << 20;
 pub const STATE_KV_WRITE_BUFFER_BYTES: usize = 16 << 20;
