@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use balsa_chaos_tests::history::Outcome as Answer;
 use balsa_chaos_tests::properties::Property;
 use balsa_chaos_tests::sim::folder::{self, Session, WIRE_PROPERTIES};
 use balsa_chaos_tests::sim::report;
@@ -114,8 +115,17 @@ fn a_leader_whose_disk_hangs_gives_leadership_away() {
         assert_ne!(heir, hung, "seed {seed}");
         let took_ms = at_ms - hang.at_ms;
         assert!(took_ms <= TAKE_OVER_MAX_MS, "seed {seed}: {heir} leads after {took_ms} ms");
+        let written = outcome.history.operations.iter().filter(|operation| {
+            let while_it_hung = operation.call_us > at_ms * 1_000 && operation.return_us < fault.until_us;
+            while_it_hung && operation.request.writes() && matches!(operation.outcome, Answer::Ok { .. })
+        });
+        let written = written.count();
+        assert!(written > WRITTEN_MIN, "seed {seed}: {written} writes while the disk hangs");
     }
 }
+
+/// Two members of three and their clients go on to write for three seconds and more.
+const WRITTEN_MIN: usize = 50;
 
 /// Time in ms and name of everyone who begins to lead.
 fn leaders(trace: &str) -> impl Iterator<Item = (u64, String)> {

@@ -164,7 +164,16 @@ impl Submission {
 
     async fn forward(&mut self, leader: u64, batch: &CommandBatch) -> Outcome {
         let Some(mut client) = self.routes.client(Lane::Forward, leader) else { return Outcome::NotTaken };
-        match client.propose(ProposeRequest { batch: Some(batch.clone()) }).await {
+        let mut leadership = self.leadership.clone();
+        // One who lives and says nothing, as when its disk hangs, must not keep those waiting who queue behind this batch.
+        let answer = tokio::select! {
+            biased;
+            answer = client.propose(ProposeRequest { batch: Some(batch.clone()) }) => answer,
+            _ = leadership.wait_for(|now| now.leader.is_some_and(|other| other != leader)) => {
+                return Outcome::Unknown(Error::LeaderChanged);
+            }
+        };
+        match answer {
             Ok(response) => {
                 let response = response.into_inner();
                 let index = response.applied_index;

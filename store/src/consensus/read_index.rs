@@ -75,8 +75,17 @@ impl ReadRounds {
 
     async fn ask(&self, leader: u64) -> Result<u64, Error> {
         let mut client = self.routes.client(Lane::Forward, leader).ok_or(Error::NoLeader)?;
-        let response = client.read_index(ReadIndexRequest {}).await.map_err(|_| Error::LeaderChanged)?;
-        Ok(response.into_inner().index)
+        let mut leadership = self.leadership.clone();
+        tokio::select! {
+            biased;
+            response = client.read_index(ReadIndexRequest {}) => {
+                Ok(response.map_err(|_| Error::LeaderChanged)?.into_inner().index)
+            }
+            // One who lives and says nothing, as when its disk hangs, is not waited for once there is another.
+            _ = leadership.wait_for(|now| now.leader.is_some_and(|other| other != leader)) => {
+                Err(Error::LeaderChanged)
+            }
+        }
     }
 }
 
