@@ -48,10 +48,13 @@ pub fn start(desk: &Desk) {
 /// The witness. Where history is gone before it was seen there is a gap, which properties respect.
 async fn follow_everything(desk: Desk) {
     let client = witness::CLIENT;
-    let mut watcher = Watcher { desk, client, watch: client, prefix: "", next_revision: 1, prev_kv: false };
+    let watch = witness::watch_number(0);
+    let mut watcher = Watcher { desk, client, watch, prefix: "", next_revision: 1, prev_kv: false };
+    let mut again = 0;
     let mut random = watcher.desk.random(client);
     while watcher.run(None, &mut random).await {
-        watcher.watch += 1;
+        again += 1;
+        watcher.watch = witness::watch_number(again);
         watcher.next_revision = 0;
     }
 }
