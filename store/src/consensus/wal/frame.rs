@@ -84,10 +84,11 @@ pub fn is_torn(bytes: &[u8], at: usize, segment: u64) -> bool {
     !whole_frame_follows && has_zero_sector(bytes, at..end)
 }
 
-/// Where the frame says that it ends, if its header arrived.
+/// Where the frame says that it ends. Of a header that did not arrive whole its own end counts: the rest of it may be the
+/// sector that is missing.
 fn claimed_end(bytes: &[u8], at: usize) -> usize {
-    let len = bytes.get(at..at + HEADER_BYTES).and_then(len_of);
-    len.map_or(at, |len| (at + HEADER_BYTES).saturating_add(len))
+    let body_at = at + HEADER_BYTES;
+    bytes.get(at..body_at).and_then(len_of).map_or(body_at, |len| body_at.saturating_add(len))
 }
 
 fn has_zero_sector(bytes: &[u8], range: Range<usize>) -> bool {
@@ -100,4 +101,25 @@ fn has_zero_sector(bytes: &[u8], range: Range<usize>) -> bool {
         from = to;
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_that_a_sector_cuts_in_two_may_be_torn_there() {
+        for at in SECTOR_BYTES - HEADER_BYTES + 1..SECTOR_BYTES {
+            let mut frame = begin();
+            frame.extend([7; 40]);
+            seal(&mut frame, 1, 3);
+            let mut bytes = vec![0; 8 * SECTOR_BYTES];
+            bytes[at..at + frame.len()].copy_from_slice(&frame);
+            bytes[at] ^= 1;
+            assert!(!is_torn(&bytes, at, 1), "a flipped bit, at {at}");
+            bytes[at] ^= 1;
+            bytes[SECTOR_BYTES..].fill(0);
+            assert!(is_torn(&bytes, at, 1), "only the first sector arrived, at {at}");
+        }
+    }
 }
