@@ -43,7 +43,7 @@ impl Herald {
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let (mut leadership, members) = read(&server.borrow_watched());
-            if leadership.leader.is_some() && self.is_over(&leadership, members.len()).await {
+            if leadership.leader.is_some() && self.is_over(&leadership, &members).await {
                 leadership = Leadership { leader: None, is_leader: false, ..leadership };
             }
             self.tell(leadership, members);
@@ -66,17 +66,15 @@ impl Herald {
         self.stopped.cancel();
     }
 
-    async fn is_over(&mut self, leadership: &Leadership, member_count: usize) -> bool {
+    async fn is_over(&mut self, leadership: &Leadership, members: &[MemberView]) -> bool {
         let is_leader = leadership.is_leader;
         (is_leader && self.hand_over.look(leadership.term).await)
-            || self.is_cut_off(is_leader, member_count).await
+            || (needs_others(is_leader, members) && self.is_cut_off(is_leader).await)
     }
 
     /// A quarter more than an election timeout, since a heartbeat may just be under way.
-    async fn is_cut_off(&self, is_leader: bool, member_count: usize) -> bool {
-        let heard = if member_count <= 1 {
-            None
-        } else if is_leader {
+    async fn is_cut_off(&self, is_leader: bool) -> bool {
+        let heard = if is_leader {
             let metrics = self.raft.metrics();
             let metrics = metrics.borrow_watched();
             metrics.last_quorum_acked.as_ref().map(|acked| acked.elapsed())
@@ -114,6 +112,12 @@ impl Herald {
             changed
         });
     }
+}
+
+/// A leader that votes alone is a majority, whatever became of its learners: nothing is heard of them for certain.
+fn needs_others(is_leader: bool, members: &[MemberView]) -> bool {
+    let voters = members.iter().filter(|member| !member.is_learner).count();
+    if is_leader { voters > 1 } else { members.len() > 1 }
 }
 
 fn read(metrics: &RaftServerMetrics<TypeConfig>) -> (Leadership, Members) {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::harness::{Cluster, eventually, local_url};
 use balsa_proto::etcd::etcdserverpb::{
-    Member, MemberAddRequest, MemberListRequest, MemberPromoteRequest, MemberRemoveRequest,
-    MemberUpdateRequest, MoveLeaderRequest, RangeRequest, StatusRequest,
+    LeaseGrantRequest, LeaseTimeToLiveRequest, Member, MemberAddRequest, MemberListRequest,
+    MemberPromoteRequest, MemberRemoveRequest, MemberUpdateRequest, MoveLeaderRequest, RangeRequest,
+    StatusRequest,
 };
 use balsa_store::config::Url;
 use tonic::{Code, Status};
@@ -157,6 +158,24 @@ fn one_that_never_starts_costs_no_majority() {
         cluster.put(0, "b", "1").await.unwrap();
         remove(cluster, 0, id).await.unwrap();
         assert_eq!(list(cluster, 0).await.len(), 1);
+    });
+}
+
+#[test]
+fn a_lone_voter_goes_on_whatever_its_learner_does() {
+    let cluster = Cluster::start(1, |_| {});
+    cluster.block_on(async |cluster| {
+        // The end of a lease needs a leader, and comes after a longer silence than any that a leader bears.
+        let lease = LeaseGrantRequest { ttl: 1, id: 7 };
+        cluster.leases(0).lease_grant(lease).await.unwrap();
+        add(cluster, 0, &local_url(), true).await.unwrap();
+        eventually("the end of the lease", Duration::from_secs(10), async || {
+            let request = LeaseTimeToLiveRequest { id: 7, keys: false };
+            let left = cluster.leases(0).lease_time_to_live(request).await;
+            left.is_ok_and(|left| left.get_ref().ttl == -1)
+        })
+        .await;
+        cluster.put(0, "a", "1").await.unwrap();
     });
 }
 
