@@ -6,6 +6,7 @@
 use balsa_chaos_tests::cluster::{self, ClusterScenario, Role};
 use balsa_chaos_tests::history::object::{Facts, ObjectSight, ObjectWatchRecord};
 use balsa_chaos_tests::lab::Target;
+use balsa_chaos_tests::properties::OF_CLUSTERS;
 use balsa_chaos_tests::report::verdict::{Demands, Ending};
 use balsa_chaos_tests::report::{self, Verdict};
 use balsa_chaos_tests::scenario::find;
@@ -26,15 +27,7 @@ fn a_short_run_of_a_cluster_ends_well_and_a_planted_loss_is_found() {
     let mut history = cluster::run::run(&scenario, &options).expect("the run itself goes well");
     let verdict = Verdict::judge(&history, &Demands::default());
     assert_eq!(verdict.ending, Ending::Ok, "{}", verdict.text());
-    for property in [
-        "addresses_unique",
-        "endpoints_ready",
-        "object_watch_reliable",
-        "objects_kept",
-        "one_pod_of_an_ordinal",
-        "quiet_at_fixpoint",
-        "versions_monotone",
-    ] {
+    for property in OF_CLUSTERS {
         assert!(
             verdict.checks.contains_key(property),
             "{property} had nothing to look at: {}",

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use balsa_chaos_tests::history::Outcome as Answer;
-use balsa_chaos_tests::properties::Property;
+use balsa_chaos_tests::properties::{OF_CLUSTERS, Property};
 use balsa_chaos_tests::sim::folder::{self, Session, WIRE_PROPERTIES};
 use balsa_chaos_tests::sim::report;
 use balsa_chaos_tests::sim::run::{Faults, Options, Outcome, run};
@@ -16,16 +16,6 @@ use clap::ValueEnum;
 const SEEDS: u64 = 24;
 /// A bug that is made on purpose must show within so many seeds.
 const SABOTAGE_SEEDS: u64 = 24;
-/// Judged of clusters, by `tests/cluster.rs`.
-const OF_CLUSTERS: [&str; 7] = [
-    "addresses_unique",
-    "endpoints_ready",
-    "object_watch_reliable",
-    "objects_kept",
-    "one_pod_of_an_ordinal",
-    "quiet_at_fixpoint",
-    "versions_monotone",
-];
 
 fn paused() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime")
@@ -94,6 +84,7 @@ fn every_property_notices_the_bug_that_is_made_for_it() {
     }
 }
 
+/// Those of clusters are judged by `tests/cluster.rs`.
 fn judged_here() -> impl Iterator<Item = &'static str> {
     let of_histories = Property::all().into_iter().map(Property::name);
     of_histories.filter(|name| !OF_CLUSTERS.contains(name)).chain(WIRE_PROPERTIES)

@@ -76,6 +76,17 @@ const TABLE: &[(&str, Judge)] = &[
     ("watch_unique", watch_unique::check),
 ];
 
+/// Those that have something to say only where there is a Kubernetes API.
+pub const OF_CLUSTERS: [&str; 7] = [
+    "addresses_unique",
+    "endpoints_ready",
+    "object_watch_reliable",
+    "objects_kept",
+    "one_pod_of_an_ordinal",
+    "quiet_at_fixpoint",
+    "versions_monotone",
+];
+
 /// A row of the table, by its number.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "String")]

@@ -170,7 +170,11 @@ fn deadline(world: &World<'_>) -> Option<Timestamp> {
     world.memory.started_at.checked_add(SignedDuration::from_secs(seconds)).ok()
 }
 
+/// A pod that has ended stays as it ended.
 fn failure(world: &World<'_>) -> Option<(String, String)> {
+    if facts::is_terminal(world.pod) {
+        return None;
+    }
     let is_late = deadline(world).is_some_and(|deadline| world.now >= deadline);
     is_late.then(|| {
         let message = "Pod was active on the node longer than the specified deadline";

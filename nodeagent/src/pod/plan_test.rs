@@ -247,4 +247,6 @@ fn holds_and_deadlines() {
     check(&pod, "s0 web:run", expect!["wake at 150"]);
     pod.spec.as_mut().unwrap().active_deadline_seconds = Some(60);
     check(&pod, "s0 web:run", expect!["kill c0 web 30s PodEnds; failed: DeadlineExceeded"]);
+    pod.status.get_or_insert_default().phase = Some("Succeeded".to_owned());
+    check(&pod, "s0 web:exit=0", expect!["stop-sandbox s0"]);
 }

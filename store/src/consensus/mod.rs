@@ -235,6 +235,14 @@ pub struct Leadership {
     pub is_leader: bool,
 }
 
+/// Returns once another member than `leader` leads: whoever asked `leader` need not wait for its answer any more, which may
+/// never come from one who lives and says nothing, as when its disk hangs.
+async fn until_another_leads(leadership: &watch::Receiver<Leadership>, leader: u64) {
+    let is_over = |now: &Leadership| now.leader.is_some_and(|other| other != leader);
+    // Where nobody tells any more the member stops.
+    let _ = leadership.clone().wait_for(is_over).await;
+}
+
 /// What the membership says of a member.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberNode {

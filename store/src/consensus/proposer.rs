@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::peers::{Lane, never_sent};
 use super::raft::Raft;
 use super::types::EncodedBatch;
-use super::{Leadership, Routes, reply_wire};
+use super::{Leadership, Routes, reply_wire, until_another_leads};
 use crate::apply::Reply;
 use crate::error::Error;
 use crate::host::{self, watch};
@@ -164,14 +164,11 @@ impl Submission {
 
     async fn forward(&mut self, leader: u64, batch: &CommandBatch) -> Outcome {
         let Some(mut client) = self.routes.client(Lane::Forward, leader) else { return Outcome::NotTaken };
-        let mut leadership = self.leadership.clone();
-        // One who lives and says nothing, as when its disk hangs, must not keep those waiting who queue behind this batch.
+        // Others queue behind this batch.
         let answer = tokio::select! {
             biased;
             answer = client.propose(ProposeRequest { batch: Some(batch.clone()) }) => answer,
-            _ = leadership.wait_for(|now| now.leader.is_some_and(|other| other != leader)) => {
-                return Outcome::Unknown(Error::LeaderChanged);
-            }
+            () = until_another_leads(&self.leadership, leader) => return Outcome::Unknown(Error::LeaderChanged),
         };
         match answer {
             Ok(response) => {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::peers::Lane;
 use super::raft::Raft;
-use super::{Leadership, Routes};
+use super::{Leadership, Routes, until_another_leads};
 use crate::error::Error;
 use crate::host::watch;
 
@@ -75,16 +75,12 @@ impl ReadRounds {
 
     async fn ask(&self, leader: u64) -> Result<u64, Error> {
         let mut client = self.routes.client(Lane::Forward, leader).ok_or(Error::NoLeader)?;
-        let mut leadership = self.leadership.clone();
         tokio::select! {
             biased;
             response = client.read_index(ReadIndexRequest {}) => {
                 Ok(response.map_err(|_| Error::LeaderChanged)?.into_inner().index)
             }
-            // One who lives and says nothing, as when its disk hangs, is not waited for once there is another.
-            _ = leadership.wait_for(|now| now.leader.is_some_and(|other| other != leader)) => {
-                Err(Error::LeaderChanged)
-            }
+            () = until_another_leads(&self.leadership, leader) => Err(Error::LeaderChanged),
         }
     }
 }

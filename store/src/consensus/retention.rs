@@ -112,11 +112,11 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    /// Entries from `first` on, by their sizes.
-    fn log(first: u64, sizes: &[u64]) -> RwLock<Index> {
+    /// Entries from 0 on, by their sizes.
+    fn log(sizes: &[u64]) -> RwLock<Index> {
         let mut index = Index::default();
         for (at, size) in sizes.iter().enumerate() {
-            let entry = Effect::Entry { index: first + at as u64, at: 0..*size as usize };
+            let entry = Effect::Entry { index: at as u64, at: 0..*size as usize };
             index.apply(&entry, 1, 0).unwrap();
         }
         RwLock::new(index)
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn many_bytes_ask_for_a_snapshot_once() {
-        let log = log(0, &[32 * MIB, 32 * MIB, MIB]);
+        let log = log(&[32 * MIB, 32 * MIB, MIB]);
         let mut memory = Memory::default();
         assert_eq!(step(&mut memory, at(2, None, None), &log, 5), Step::Snapshot);
         assert_eq!(step(&mut memory, at(2, None, None), &log, 5), Step::Nothing, "it is under way");
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn few_bytes_are_left_to_the_count_of_entries() {
-        let log = log(0, &[32 * MIB, 32 * MIB]);
+        let log = log(&[32 * MIB, 32 * MIB]);
         assert_eq!(step(&mut Memory::default(), at(1, None, None), &log, 5), Step::Nothing);
     }
 
@@ -156,7 +156,7 @@ mod tests {
             // Never beyond what the state stands for.
             (&large, 1, None, 30, Step::Purge { upto: 1 }),
         ] {
-            let log = log(0, sizes);
+            let log = log(sizes);
             let seen = at(sizes.len() as u64 - 1, Some(snapshot), purged);
             assert_eq!(step(&mut Memory::default(), seen, &log, catch_up), want, "{seen:?}, {catch_up}");
         }
