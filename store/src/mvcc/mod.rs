@@ -30,7 +30,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use balsa_proto::etcd::etcdserverpb::{RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse};
 use balsa_proto::etcd::mvccpb::KeyValue;
-use bytes::Bytes;
+use bytes::BytesMut;
 use prost::Message;
 
 pub use alarms::Alarms;
@@ -113,20 +113,25 @@ impl Mvcc {
         self.consistent(|reader| reader.range(request))
     }
 
-    /// Like [`Mvcc::range`], as the bytes of the reply; `header` makes a whole header for a revision.
+    /// Like [`Mvcc::range`], as the bytes of the reply, behind `room_bytes` for whoever frames them; `header` makes a whole
+    /// header for a revision.
     pub fn range_wire(
         &self,
         request: &RangeRequest,
         header: impl Fn(i64) -> ResponseHeader,
-    ) -> Result<Bytes, Error> {
+        room_bytes: usize,
+    ) -> Result<BytesMut, Error> {
         self.shared.counts.ranges.add(1);
         self.consistent(|reader| {
+            let mut out = BytesMut::zeroed(room_bytes);
             if range_wire::is_plain(request) {
-                return reader.range_wire(request, &header);
+                return reader.range_wire(request, &header, out);
             }
             let mut response = reader.range(request)?;
             response.header = Some(header(reader.revision));
-            Ok(response.encode_to_vec().into())
+            out.reserve(response.encoded_len());
+            response.encode(&mut out).expect("a buffer that grows has room");
+            Ok(out)
         })
     }
 

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 
 use balsa_proto::etcd::etcdserverpb::range_request::{SortOrder, SortTarget};
 use balsa_proto::etcd::etcdserverpb::{RangeRequest, ResponseHeader};
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use prost::encoding::{WireType, uint64};
 
 use super::codec::{self, Record};
@@ -46,16 +46,17 @@ pub fn is_plain(request: &RangeRequest) -> bool {
 }
 
 impl Reader<'_> {
-    /// Answers a request that [`is_plain`], for a reader of a published version. `header` completes the revision.
+    /// Answers a request that [`is_plain`] behind what `out` holds, for a reader of a published version. `header` completes
+    /// the revision.
     pub fn range_wire(
         &self,
         request: &RangeRequest,
         header: impl Fn(i64) -> ResponseHeader,
-    ) -> Result<Bytes, ReadError> {
+        mut out: BytesMut,
+    ) -> Result<BytesMut, ReadError> {
         let range = KeyRange::from_bytes(request.key.clone(), request.range_end.clone());
         let count = if range.is_empty() { 0 } else { self.index.count(&range) };
         let limit = if request.limit > 0 { request.limit as usize } else { usize::MAX };
-        let mut out = BytesMut::new();
         prost::encoding::message::encode(HEADER, &header(self.revision), &mut out);
         if count > 0 {
             self.viewing(|view| {
@@ -74,7 +75,7 @@ impl Reader<'_> {
         if count > 0 {
             uint64::encode(COUNT, &(count as u64), &mut out);
         }
-        Ok(out.freeze())
+        Ok(out)
     }
 
     fn rows_wire(
@@ -192,6 +193,7 @@ impl Small {
 #[cfg(test)]
 mod tests {
     use balsa_proto::etcd::mvccpb::KeyValue;
+    use bytes::Bytes;
 
     use super::*;
 

@@ -9,7 +9,7 @@ use balsa_proto::etcd::etcdserverpb::{
     RangeRequest, RangeResponse, RangeStreamResponse, ResponseHeader, TxnRequest, TxnResponse,
 };
 use balsa_proto::store::command::Op;
-use bytes::Bytes;
+use bytes::BytesMut;
 use futures::stream::BoxStream;
 use prost::Message;
 use tonic::{Request, Response, Status};
@@ -56,12 +56,16 @@ impl KvService {
         self.gate.propose(credentials, op).await
     }
 
-    /// The reply as bytes: what the gRPC port serves (see [`super::range_door`]).
-    pub async fn range_wire(&self, request: Request<RangeRequest>) -> Result<Response<Bytes>, Status> {
+    /// The reply as bytes behind `room_bytes`: what the gRPC port serves (see [`super::range_door`]).
+    pub async fn range_wire(
+        &self,
+        request: Request<RangeRequest>,
+        room_bytes: usize,
+    ) -> Result<BytesMut, Status> {
         let base = self.identity.header();
         let header = move |revision| ResponseHeader { revision, ..base };
-        let read = move |mvcc: &Mvcc, request: &RangeRequest| mvcc.range_wire(request, header);
-        self.read_range(request, read).await.map(Response::new)
+        let read = move |mvcc: &Mvcc, request: &RangeRequest| mvcc.range_wire(request, header, room_bytes);
+        self.read_range(request, read).await
     }
 
     /// Every range of the service passes here: checks first, then the barrier, then the permission. What may be read now,

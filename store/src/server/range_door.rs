@@ -1,4 +1,5 @@
-//! `KV.Range` past the generated code: the reply is bytes already, which the generated service cannot say.
+//! `KV.Range` past the generated code: the reply is bytes already, which the generated service cannot say, and which nobody
+//! need copy any more.
 //!
 //! Everything else of the KV service goes on to the generated one.
 
@@ -7,9 +8,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use balsa_proto::etcd::etcdserverpb::RangeRequest;
-use bytes::{BufMut, Bytes};
+use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
-use http::{Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::{BodyExt, Full};
+use parking_lot::Mutex;
 use prost::Message;
 use tonic::Status;
 use tonic::body::Body;
@@ -20,6 +23,8 @@ use tower::Service;
 use super::kv::KvService;
 
 const RANGE_PATH: &str = "/etcdserverpb.KV/Range";
+/// Of a gRPC message: whether it is compressed, and its length.
+const MESSAGE_HEAD_BYTES: usize = 5;
 
 #[derive(Clone)]
 pub struct RangeDoor {
@@ -34,24 +39,58 @@ impl RangeDoor {
         WithRange { door: self, inner }
     }
 
+    /// The reply becomes the body as it is. tonic would copy it into a buffer of its own, so that it is given an empty one.
     async fn answer(self, request: Request<Body>) -> Response<Body> {
-        let mut grpc = Grpc::new(RangeCodec)
-            .max_decoding_message_size(self.recv_bytes)
-            .max_encoding_message_size(self.send_bytes);
-        grpc.unary(Range(self.kv), request).await
+        let mut grpc = Grpc::new(RangeCodec).max_decoding_message_size(self.recv_bytes);
+        let reply = Arc::default();
+        let range = Range { kv: self.kv, send_bytes: self.send_bytes, reply: Arc::clone(&reply) };
+        let response = grpc.unary(range, request).await;
+        match reply.lock().take() {
+            Some(reply) => response.map(|_| whole(reply)),
+            None => response,
+        }
     }
 }
 
-struct Range(Arc<KvService>);
+/// One message, framed, and the trailers of a call that went well.
+fn whole(message: Bytes) -> Body {
+    let mut trailers = HeaderMap::new();
+    trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
+    Body::new(Full::new(message).with_trailers(async move { Some(Ok(trailers)) }))
+}
+
+struct Range {
+    kv: Arc<KvService>,
+    send_bytes: usize,
+    /// Set when the range went well: the message and the head of its frame.
+    reply: Arc<Mutex<Option<Bytes>>>,
+}
 
 impl UnaryService<RangeRequest> for Range {
-    type Response = Bytes;
-    type Future = BoxFuture<'static, Result<tonic::Response<Bytes>, Status>>;
+    type Response = ();
+    type Future = BoxFuture<'static, Result<tonic::Response<()>, Status>>;
 
     fn call(&mut self, request: tonic::Request<RangeRequest>) -> Self::Future {
-        let kv = self.0.clone();
-        Box::pin(async move { kv.range_wire(request).await })
+        let (kv, send_bytes, slot) = (self.kv.clone(), self.send_bytes, self.reply.clone());
+        Box::pin(async move {
+            let reply = kv.range_wire(request, MESSAGE_HEAD_BYTES).await?;
+            *slot.lock() = Some(framed(reply, send_bytes)?);
+            Ok(tonic::Response::new(()))
+        })
     }
+}
+
+/// Fills in the head, for which there is room in front: not compressed, and how long the message is.
+fn framed(mut reply: BytesMut, limit_bytes: usize) -> Result<Bytes, Status> {
+    let message_bytes = reply.len() - MESSAGE_HEAD_BYTES;
+    let fits = u32::try_from(message_bytes).ok().filter(|_| message_bytes <= limit_bytes);
+    let length = fits.ok_or_else(|| {
+        Status::out_of_range(format!(
+            "the answer has {message_bytes} bytes, and a message may have {limit_bytes}: ask with a limit, or use RangeStream"
+        ))
+    })?;
+    reply[1..MESSAGE_HEAD_BYTES].copy_from_slice(&length.to_be_bytes());
+    Ok(reply.freeze())
 }
 
 /// The KV service with its ranges answered here.
@@ -87,12 +126,12 @@ where
     }
 }
 
-/// Requests are messages, replies are bytes.
+/// Requests are messages; replies are made elsewhere.
 #[derive(Debug, Clone, Copy)]
 struct RangeCodec;
 
 impl Codec for RangeCodec {
-    type Encode = Bytes;
+    type Encode = ();
     type Decode = RangeRequest;
     type Encoder = RangeCodec;
     type Decoder = RangeCodec;
@@ -107,12 +146,10 @@ impl Codec for RangeCodec {
 }
 
 impl Encoder for RangeCodec {
-    type Item = Bytes;
+    type Item = ();
     type Error = Status;
 
-    fn encode(&mut self, reply: Bytes, into: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        into.reserve(reply.len());
-        into.put(reply);
+    fn encode(&mut self, (): (), _: &mut EncodeBuf<'_>) -> Result<(), Status> {
         Ok(())
     }
 }
