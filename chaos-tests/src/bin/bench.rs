@@ -6,6 +6,10 @@
 use anyhow::{Result, bail};
 use balsa_chaos_tests::measure::{cluster, machine, store};
 
+/// Answers of some megabytes come and go; the system's allocator would ask the kernel for each of them.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const USAGE: &str = "\
 bench                              store --quick, then cluster
 bench store                        three members beside three of stock etcd; rewrites docs/benchmarks.md

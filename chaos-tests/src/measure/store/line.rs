@@ -174,7 +174,7 @@ impl Line {
         Ok(())
     }
 
-    /// Whole messages are handed out as they lie; only what is cut by a frame is copied.
+    /// Whole messages are handed out as they lie; only what is cut by a frame is copied, once.
     fn take_messages(&mut self, stream: u32, payload: BytesMut) {
         let mut bytes = match self.partial.remove(&stream) {
             Some(mut begun) => {
@@ -184,7 +184,7 @@ impl Line {
             None => payload,
         };
         while let Some(head) = bytes.first_chunk::<MESSAGE_HEAD_BYTES>() {
-            let end = MESSAGE_HEAD_BYTES + u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+            let end = MESSAGE_HEAD_BYTES + message_bytes(head);
             if bytes.len() < end {
                 break;
             }
@@ -193,6 +193,10 @@ impl Line {
             self.ready.push_back(Event::Message(stream, message));
         }
         if !bytes.is_empty() {
+            if let Some(head) = bytes.first_chunk::<MESSAGE_HEAD_BYTES>() {
+                let end = MESSAGE_HEAD_BYTES + message_bytes(head);
+                bytes.reserve(end.saturating_sub(bytes.len()));
+            }
             self.partial.insert(stream, bytes);
         }
     }
@@ -250,4 +254,8 @@ impl Line {
         block.push(value.len() as u8);
         block.extend_from_slice(value.as_bytes());
     }
+}
+
+fn message_bytes(head: &[u8; MESSAGE_HEAD_BYTES]) -> usize {
+    u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize
 }
