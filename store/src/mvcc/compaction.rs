@@ -86,7 +86,11 @@ impl Compaction {
                 next = Some(codec::parse_log_key(at).ok_or_else(|| corrupt(Column::Log, at))?);
                 break;
             }
-            keys.insert(log_record(at, bytes)?.1.to_vec());
+            let (meta, key) = log_record(at, bytes)?;
+            // A key that was made anew supersedes nothing: its delete before, if there was one, has a record of its own.
+            if meta.kind == Kind::Delete || meta.version > 1 {
+                keys.insert(key.to_vec());
+            }
             looked_at += 1;
             cursor.next()?;
         }
@@ -209,12 +213,12 @@ async fn remove(job: &Job, counts: &Counts, stop: &AtomicBool) -> Result<bool, B
     let started = Instant::now();
     let mut compaction = Compaction::new(job.finished, job.target);
     failpoint::pass(Point::CompactionBeforeFirstStep);
-    while !timed_step(&mut compaction, &*job.backend, counts)? {
+    while let Some(worked) = timed_step(&mut compaction, &*job.backend, counts)? {
         failpoint::pass(Point::CompactionAfterStep);
         if stop.load(Ordering::Relaxed) {
             return Ok(false);
         }
-        host::nap(pause(started.elapsed())).await;
+        host::nap(pause(started.elapsed(), worked)).await;
     }
     failpoint::pass(Point::CompactionAfterLastStep);
     counts.compaction_ended(started.elapsed(), compaction.removed);
@@ -222,18 +226,20 @@ async fn remove(job: &Job, counts: &Counts, stop: &AtomicBool) -> Result<bool, B
     Ok(true)
 }
 
+/// How long it took; `None` if it was the last.
 fn timed_step(
     compaction: &mut Compaction,
     backend: &dyn Backend,
     counts: &Counts,
-) -> Result<bool, BackendError> {
+) -> Result<Option<Duration>, BackendError> {
     let began = Instant::now();
     let done = compaction.step(backend)?;
-    counts.compaction_step_ms.observe(began.elapsed().as_secs_f64() * 1000.0);
-    Ok(done)
+    let worked = began.elapsed();
+    counts.compaction_step_ms.observe(worked.as_secs_f64() * 1000.0);
+    Ok((!done).then_some(worked))
 }
 
-/// The first steps run without a pause: a small compaction is done at once.
-fn pause(running: Duration) -> Duration {
-    if running < COMPACTION_PAUSE { Duration::ZERO } else { COMPACTION_PAUSE }
+/// The first steps run without a pause: a small compaction is done at once. A large one works a third of the time.
+fn pause(running: Duration, worked: Duration) -> Duration {
+    if running < COMPACTION_PAUSE { Duration::ZERO } else { COMPACTION_PAUSE.max(2 * worked) }
 }

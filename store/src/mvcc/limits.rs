@@ -19,7 +19,7 @@ pub const LOAD_CHANGES: usize = 1 << 20;
 
 /// Log records that one compaction step looks at before its deletes are written and others get a turn. etcd's value.
 pub const COMPACTION_STEP_RECORDS: usize = 1000;
-/// Pause between two compaction steps, so that a large compaction does not starve reads of the disk. etcd's value.
+/// Least pause between two compaction steps, so that a large compaction does not starve others. etcd's value.
 pub const COMPACTION_PAUSE: Duration = Duration::from_millis(10);
 
 /// A count at an old revision replays the changes since then; beyond this many, scanning the range is cheaper.
