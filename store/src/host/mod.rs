@@ -11,6 +11,7 @@
 //! anything that changes what it does. (Keys, salts and certificates are another matter: they must not be predictable.)
 
 mod chance;
+mod pace;
 mod simulated;
 mod threads;
 pub mod watch;
@@ -18,6 +19,7 @@ pub mod watch;
 use std::time::SystemTime;
 
 pub use chance::{Chance, chance};
+pub use pace::Pace;
 pub use simulated::{Playing, Simulated};
 pub use threads::{Thread, block_on, nap, spawn_blocking, spawn_blocking_future, spawn_thread};
 

@@ -2,7 +2,8 @@
 //!
 //! The file is built from a view of the state in an unlinked temporary file below the data directory, since its first
 //! pages depend on its last ones, and is then sent in chunks; the last message is the SHA-256 of all chunks. Memory is one
-//! chunk per place in the channel. A client that goes away ends the work at its next step.
+//! chunk per place in the channel. A client that goes away ends the work at its next step. Half of the time it rests, since
+//! writers wait while readers of the whole state have the processor.
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom};
@@ -19,7 +20,7 @@ use tonic::Status;
 
 use crate::consensus::snapshot::SnapshotRoot;
 use crate::error::Error;
-use crate::host;
+use crate::host::{self, Pace};
 use crate::limits::{SNAPSHOT_CHUNK_BYTES, SNAPSHOT_CHUNKS_IN_FLIGHT};
 use crate::snapshot_file::{FileError, export};
 use crate::status::{CLUSTER_VERSION, Identity};
@@ -52,17 +53,31 @@ async fn build_and_send(
     shutdown: &CancellationToken,
     chunks: &Chunks,
 ) -> Result<(), FileError> {
-    let wanted = || !chunks.is_closed() && !shutdown.is_cancelled();
-    let mut file = files.temporary_file().map_err(FileError::Write)?;
-    let mut outcome: Result<u64, FileError> = Err(FileError::Unwanted);
     let began = Instant::now();
-    identity.mvcc.version().backend.view(&mut |view| {
-        outcome = export::export(view, BufWriter::with_capacity(SNAPSHOT_CHUNK_BYTES, &mut file), wanted);
-    })?;
-    let total_bytes = outcome?;
+    let wanted = || !chunks.is_closed() && !shutdown.is_cancelled();
+    let (mut file, total_bytes) = build(identity, files, wanted)?;
     send(&mut file, total_bytes, shutdown, chunks).await?;
     identity.consensus.metrics().snapshot_file_seconds.observe(began.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// The file, and how many bytes it has.
+fn build(
+    identity: &Identity,
+    files: &SnapshotRoot,
+    wanted: impl Fn() -> bool,
+) -> Result<(File, u64), FileError> {
+    let mut file = files.temporary_file().map_err(FileError::Write)?;
+    let mut outcome: Result<u64, FileError> = Err(FileError::Unwanted);
+    let pace = Pace::begin();
+    let step = || {
+        pace.rest();
+        wanted()
+    };
+    identity.mvcc.version().backend.view(&mut |view| {
+        outcome = export::export(view, BufWriter::with_capacity(SNAPSHOT_CHUNK_BYTES, &mut file), step);
+    })?;
+    outcome.map(|total_bytes| (file, total_bytes))
 }
 
 async fn send(
@@ -72,6 +87,7 @@ async fn send(
     chunks: &Chunks,
 ) -> Result<(), FileError> {
     file.seek(SeekFrom::Start(0)).map_err(FileError::Read)?;
+    let pace = Pace::begin();
     let mut hash = Sha256::new();
     let mut remaining_bytes = total_bytes;
     while remaining_bytes > 0 {
@@ -84,7 +100,9 @@ async fn send(
             drop(chunks.send(Err(Error::Stopped.into())).await);
             return Err(FileError::Unwanted);
         }
+        pace.rest();
         give(chunks, remaining_bytes, blob.into()).await?;
+        pace.restart();
     }
     give(chunks, 0, hash.finalize().to_vec().into()).await
 }
