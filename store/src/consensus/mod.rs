@@ -160,12 +160,15 @@ impl dyn Consensus {
         if !before.is_leader {
             return Err(Error::NotLeader);
         }
-        let confirmed = tokio::time::timeout(self.request_timeout(), self.submit_read()?).await;
-        let index = confirmed.map_err(|_| Error::Timeout)?.map_err(|_| Error::Stopped)??;
+        // Bounded: whoever answers gives up by itself.
+        let index = self.submit_read()?.await.map_err(|_| Error::Stopped)??;
         let after = self.leadership();
         // A term has one leader: who leads in it before and after has led in between, and so has asked by itself.
         if !after.is_leader || after.term != before.term {
             return Err(Error::NotLeader);
+        }
+        if *self.watch_applied().borrow() >= index {
+            return Ok(());
         }
         let applied = tokio::time::timeout(applied_wait, self.wait_applied(index)).await;
         applied.unwrap_or(Err(Error::TimeoutWaitAppliedIndex))
