@@ -13,9 +13,10 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 const USAGE: &str = "\
 bench                              store --quick, then cluster
 bench store                        three members beside three of stock etcd; rewrites docs/benchmarks.md
-bench store [--quick] [--only PART] [--stock PATH]
+bench store [--quick] [--only PART] [--stock PATH] [--tls]
                                    the same, but short rounds and no large state (under three minutes), only the rows
-                                   whose name holds PART, or beside another etcd than the one on the path; writes nothing
+                                   whose name holds PART, beside another etcd than the one on the path, or with members
+                                   and clients that talk over TLS; writes nothing
 bench cluster                      a one-node cluster: time to Ready, memory, apply to Running";
 
 fn main() -> Result<()> {
@@ -42,6 +43,7 @@ fn store_options(words: &[String]) -> Result<store::Options> {
     while let Some(word) = words.next() {
         match (word.as_str(), words.clone().next()) {
             ("--quick", _) => options.quick = true,
+            ("--tls", _) => options.tls = true,
             ("--only", Some(part)) => {
                 options.only = Some(part.clone());
                 words.next();
@@ -53,7 +55,7 @@ fn store_options(words: &[String]) -> Result<store::Options> {
             _ => bail!("{word} is not understood or lacks its value; the usage is\n{USAGE}"),
         }
     }
-    if !options.quick && options.only.is_none() && options.stock.is_none() {
+    if !options.quick && options.only.is_none() && options.stock.is_none() && !options.tls {
         options.write_to = Some("docs/benchmarks.md".into());
     }
     Ok(options)

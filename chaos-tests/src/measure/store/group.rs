@@ -1,5 +1,6 @@
 //! Members of one cluster on this machine, ours or stock etcd's, started alike.
 
+use std::convert::identity;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use tokio::runtime::Runtime;
 
 use super::super::machine;
 use super::super::spread::Spread;
+use super::socket::channel;
 use super::wire::{self, Client};
 use crate::lab::{Process, binary, eventually};
 
@@ -60,18 +62,33 @@ impl Program {
     }
 }
 
+/// How members are started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setup {
+    pub program: Program,
+    /// Between each other and with clients.
+    pub tls: bool,
+}
+
+impl Setup {
+    fn url(&self, port: usize) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", usize::from(self.program.base_port()) + port)
+    }
+}
+
 pub struct Group {
     size: usize,
-    program: Program,
+    setup: Setup,
     dir: PathBuf,
     members: Vec<Process>,
 }
 
 impl Group {
     /// Returns once there is a leader.
-    pub fn start(program: &Program, size: usize, dir: &Path, runtime: &Runtime) -> Result<Self> {
+    pub fn start(setup: &Setup, size: usize, dir: &Path, runtime: &Runtime) -> Result<Self> {
         std::fs::create_dir_all(dir).context("make a data directory")?;
-        let mut group = Self { size, program: program.clone(), dir: dir.to_owned(), members: Vec::new() };
+        let mut group = Self { size, setup: setup.clone(), dir: dir.to_owned(), members: Vec::new() };
         for member in 0..size {
             group.members.push(group.launch(member)?);
         }
@@ -84,11 +101,11 @@ impl Group {
     }
 
     fn launch(&self, member: usize) -> Result<Process> {
-        let mut command = self.program.command()?;
-        let name = format!("{}{member}", self.program.name());
-        let cluster: Vec<_> = (0..self.size)
-            .map(|other| format!("{}{other}={}", self.program.name(), self.peer(other)))
-            .collect();
+        let program = &self.setup.program;
+        let mut command = program.command()?;
+        let name = format!("{}{member}", program.name());
+        let cluster: Vec<_> =
+            (0..self.size).map(|other| format!("{}{other}={}", program.name(), self.peer(other))).collect();
         command.args(["--name", &name, "--initial-cluster", &cluster.join(",")]);
         command.arg("--data-dir").arg(self.dir.join(&name));
         command.args(["--quota-backend-bytes", &QUOTA_BYTES.to_string()]);
@@ -98,15 +115,18 @@ impl Group {
         for flag in ["--listen-peer-urls", "--initial-advertise-peer-urls"] {
             command.args([flag, &self.peer(member)]);
         }
+        if self.setup.tls {
+            command.args(["--auto-tls", "--peer-auto-tls"]);
+        }
         Process::start(&mut command, &self.dir.join(format!("{name}.log")))
     }
 
     pub fn endpoint(&self, member: usize) -> String {
-        format!("http://127.0.0.1:{}", usize::from(self.program.base_port()) + 2 * member)
+        self.setup.url(2 * member)
     }
 
     fn peer(&self, member: usize) -> String {
-        format!("http://127.0.0.1:{}", usize::from(self.program.base_port()) + 2 * member + 1)
+        self.setup.url(2 * member + 1)
     }
 
     pub fn leader(&self, runtime: &Runtime) -> Result<usize> {
@@ -157,7 +177,7 @@ impl Group {
 /// Bounded: whatever else listens there may take the question and never answer.
 async fn leads(endpoint: &str) -> Result<bool> {
     let ask = async {
-        let mut client = MaintenanceClient::connect(endpoint.to_owned()).await.context("connect")?;
+        let mut client = MaintenanceClient::new(channel(endpoint, identity).await?);
         client.status(StatusRequest {}).await.context("status")
     };
     let status = tokio::time::timeout(ANSWER_TIMEOUT, ask).await.context("no answer")??.into_inner();

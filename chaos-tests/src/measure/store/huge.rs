@@ -3,6 +3,7 @@
 //! One member each, since three would want thrice the disk. Ours streams the list (RangeStream, of etcd 3.7), which a
 //! stock etcd before that answers in one message.
 
+use std::convert::identity;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -14,9 +15,10 @@ use rand::{Rng, SeedableRng};
 use tokio::runtime::Runtime;
 
 use super::Options;
-use super::group::{Group, Program};
+use super::group::{Group, Program, Setup};
 use super::load;
 use super::report::Report;
+use super::socket::channel;
 use super::wire::{self, Client};
 use crate::measure::machine;
 use crate::measure::spread::Spread;
@@ -32,7 +34,7 @@ pub fn run(options: &Options, dir: &Path, runtime: &Runtime, report: &mut Report
     if options.only.as_ref().is_some_and(|part| !NAME.contains(part.as_str())) {
         return Ok(());
     }
-    let ours = one(&Program::Balsa, dir, runtime)?;
+    let ours = one(&options.ours(), dir, runtime)?;
     let theirs = one(&options.stock(), dir, runtime)?;
     report.figure("restart to serving with 10 GiB in 163,840 keys, s", "< 2 s", ours.restart, theirs.restart);
     report.figure("memory over idle for a list of 1 GiB, MiB", "< 64 MiB", ours.memory, theirs.memory);
@@ -44,9 +46,9 @@ struct Figures {
     memory: Spread,
 }
 
-fn one(program: &Program, dir: &Path, runtime: &Runtime) -> Result<Figures> {
+fn one(setup: &Setup, dir: &Path, runtime: &Runtime) -> Result<Figures> {
     let dir = dir.join("huge");
-    let mut group = Group::start(program, 1, &dir, runtime)?;
+    let mut group = Group::start(setup, 1, &dir, runtime)?;
     let endpoint = group.leader_endpoint(runtime)?;
     // Bytes that cannot be compressed, since the disk is what is to be filled.
     let mut value = vec![0; VALUE_BYTES];
@@ -62,7 +64,7 @@ fn one(program: &Program, dir: &Path, runtime: &Runtime) -> Result<Figures> {
     let before = machine::resident_mib(pid);
     machine::forget_peak(pid)?;
     runtime.block_on(async {
-        match program {
+        match setup.program {
             Program::Balsa => stream(&endpoint).await,
             Program::Stock(_) => list(&endpoint).await,
         }
@@ -82,7 +84,7 @@ fn listed() -> RangeRequest {
 }
 
 async fn stream(endpoint: &str) -> Result<()> {
-    let client = KvClient::connect(endpoint.to_owned()).await.context("connect")?;
+    let client = KvClient::new(channel(endpoint, identity).await?);
     let parts = client.max_decoding_message_size(usize::MAX).range_stream(listed()).await;
     let mut parts = parts.context("ask for the list")?.into_inner();
     let mut keys = 0;

@@ -1,5 +1,6 @@
 //! What a large state costs: memory, a restart, and the wait of a put while the members are busy with it.
 
+use std::convert::identity;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -10,10 +11,11 @@ use balsa_proto::etcd::etcdserverpb::{
 };
 use tokio::runtime::Runtime;
 
-use super::group::{Group, Program};
+use super::group::{Group, Setup};
 use super::load::{self, Operation};
 use super::report::{Report, Row};
 use super::sample::Sample;
+use super::socket::channel;
 use super::wire::{self, Client};
 use super::{MEMBERS, Options};
 use crate::measure::spread::Spread;
@@ -30,7 +32,7 @@ pub fn run(options: &Options, dir: &Path, runtime: &Runtime, report: &mut Report
     if options.only.as_ref().is_some_and(|part| !NAME.contains(part.as_str())) {
         return Ok(());
     }
-    let ours = one(&Program::Balsa, dir, runtime)?;
+    let ours = one(&options.ours(), dir, runtime)?;
     let theirs = one(&options.stock(), dir, runtime)?;
     report.figure("memory per member at 1,000,000 keys × 256 B, MiB", "≤ 0.5", ours.memory, theirs.memory);
     report.figure("restart to serving at 1,000,000 keys, s", "< 2 s", ours.restart, theirs.restart);
@@ -47,9 +49,9 @@ struct Figures {
     puts: Vec<(&'static str, Sample)>,
 }
 
-fn one(program: &Program, dir: &Path, runtime: &Runtime) -> Result<Figures> {
+fn one(setup: &Setup, dir: &Path, runtime: &Runtime) -> Result<Figures> {
     let dir = dir.join("large");
-    let mut group = Group::start(program, MEMBERS, &dir, runtime)?;
+    let mut group = Group::start(setup, MEMBERS, &dir, runtime)?;
     runtime.block_on(load::fill(&group.leader_endpoint(runtime)?, "list/", KEYS))?;
     let memory = group.resident_mib();
     let leader = group.leader(runtime)?;
@@ -102,7 +104,7 @@ async fn compact(endpoint: &str) -> Result<()> {
 
 /// One after the other, for as long as the puts go on.
 async fn stream_snapshots(endpoint: &str) -> Result<()> {
-    let mut client = MaintenanceClient::connect(endpoint.to_owned()).await.context("connect")?;
+    let mut client = MaintenanceClient::new(channel(endpoint, identity).await?);
     let started = Instant::now();
     while started.elapsed() < QUIET {
         let parts = client.snapshot(SnapshotRequest {}).await.context("ask for a snapshot")?;
@@ -113,6 +115,6 @@ async fn stream_snapshots(endpoint: &str) -> Result<()> {
 }
 
 async fn defragment(endpoint: &str) -> Result<()> {
-    let mut client = MaintenanceClient::connect(endpoint.to_owned()).await.context("connect")?;
+    let mut client = MaintenanceClient::new(channel(endpoint, identity).await?);
     client.defragment(DefragmentRequest {}).await.context("defragment").map(drop)
 }

@@ -4,7 +4,7 @@
 //! gRPC client takes about as much per call as the members do. This one writes the frames of a call, looks for the ends of
 //! answers, and reads no header: an answer without a message is an error. Headers are sent as other clients send them, by
 //! their place in the peer's table after the first call.
-//! *Not* for anything but measuring: no TLS, no flow control but that of the whole connection, and requests stay small.
+//! *Not* for anything but measuring: no flow control but that of the whole connection, and requests stay small.
 //! Source: RFC 9113, RFC 7541, gRPC over HTTP/2.
 
 use std::collections::{HashMap, VecDeque};
@@ -12,7 +12,8 @@ use std::collections::{HashMap, VecDeque};
 use anyhow::{Context, Result, bail, ensure};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+
+use super::socket::{self, Socket};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FRAME_HEAD_BYTES: usize = 9;
@@ -42,6 +43,7 @@ const FIRST_WINDOW_BYTES: u32 = 65_535;
 /// HPACK: entries of the static table, where the dynamic one begins, and how a literal that enters it is marked.
 const METHOD_POST: u8 = 0x80 | 3;
 const SCHEME_HTTP: u8 = 0x80 | 6;
+const SCHEME_HTTPS: u8 = 0x80 | 7;
 const NAME_AUTHORITY: u8 = 1;
 const NAME_PATH: u8 = 4;
 const NAME_CONTENT_TYPE: u8 = 31;
@@ -58,7 +60,9 @@ pub enum Event {
 }
 
 pub struct Line {
-    socket: TcpStream,
+    socket: Socket,
+    /// Of the static table.
+    scheme: u8,
     authority: String,
     input: BytesMut,
     output: Vec<u8>,
@@ -73,13 +77,12 @@ pub struct Line {
 }
 
 impl Line {
-    /// `endpoint`: `http://host:port`.
+    /// `endpoint`: `http://host:port`, or `https://`.
     pub async fn open(endpoint: &str) -> Result<Line> {
-        let authority = endpoint.strip_prefix("http://").context("the endpoint is not http://")?;
-        let socket = TcpStream::connect(authority).await.context("connect")?;
-        socket.set_nodelay(true).context("set an option of the connection")?;
+        let (authority, secured) = socket::authority(endpoint)?;
         let mut line = Line {
-            socket,
+            socket: Socket::connect(endpoint).await?,
+            scheme: if secured { SCHEME_HTTPS } else { SCHEME_HTTP },
             authority: authority.to_owned(),
             input: BytesMut::with_capacity(1 << 16),
             output: PREFACE.to_vec(),
@@ -124,6 +127,7 @@ impl Line {
     pub async fn flush(&mut self) -> Result<()> {
         if !self.output.is_empty() {
             self.socket.write_all(&self.output).await.context("send")?;
+            self.socket.flush().await.context("send")?;
             self.output.clear();
         }
         Ok(())
@@ -232,7 +236,7 @@ impl Line {
     }
 
     fn headers(&mut self, path: &'static str) -> Vec<u8> {
-        let mut block = vec![METHOD_POST, SCHEME_HTTP];
+        let mut block = vec![METHOD_POST, self.scheme];
         let authority = self.authority.clone();
         self.header(path, &[NAME_PATH], path, &mut block);
         self.header("authority", &[NAME_AUTHORITY], &authority, &mut block);

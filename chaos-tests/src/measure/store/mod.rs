@@ -14,6 +14,7 @@ pub mod line;
 pub mod load;
 pub mod report;
 pub mod sample;
+pub mod socket;
 pub mod wire;
 
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::runtime::Runtime;
 
-use self::group::{Group, Program};
+use self::group::{Group, Program, Setup};
 use self::load::Operation;
 use self::report::{Report, Row};
 use self::sample::Sample;
@@ -40,11 +41,17 @@ pub struct Options {
     pub write_to: Option<PathBuf>,
     /// The etcd to measure beside; the one on the path unless it is given.
     pub stock: Option<PathBuf>,
+    /// Members and clients talk over TLS, with certificates that the members make.
+    pub tls: bool,
 }
 
 impl Options {
-    fn stock(&self) -> Program {
-        Program::Stock(self.stock.clone().unwrap_or_else(|| "etcd".into()))
+    fn ours(&self) -> Setup {
+        Setup { program: Program::Balsa, tls: self.tls }
+    }
+
+    fn stock(&self) -> Setup {
+        Setup { program: Program::Stock(self.stock.clone().unwrap_or_else(|| "etcd".into())), tls: self.tls }
     }
 }
 
@@ -113,7 +120,7 @@ pub fn run(options: &Options) -> Result<()> {
         .tempdir_in("/var/tmp")
         .context("make a data directory")?;
     let runtime = Runtime::new().context("start a runtime")?;
-    let mut report = Report::new(plan.rounds, plan.round, options.stock().version()?);
+    let mut report = Report::new(plan.rounds, plan.round, options.stock().program.version()?, options.tls);
     report.begin();
     small_state(options, &plan, dir.path(), &runtime, &mut report)?;
     if !options.quick {
@@ -138,7 +145,7 @@ fn small_state(
     if lines.is_empty() {
         return Ok(());
     }
-    let balsa = Group::start(&Program::Balsa, MEMBERS, &dir.join("small"), runtime)?;
+    let balsa = Group::start(&options.ours(), MEMBERS, &dir.join("small"), runtime)?;
     let etcd = Group::start(&options.stock(), MEMBERS, &dir.join("small"), runtime)?;
     for group in [&balsa, &etcd] {
         runtime.block_on(load::fill(&group.leader_endpoint(runtime)?, "list/", load::LIST_KEYS))?;

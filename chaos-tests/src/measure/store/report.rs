@@ -31,9 +31,10 @@ pub struct Report {
 }
 
 impl Report {
-    pub fn new(rounds: usize, round: Duration, stock: String) -> Self {
+    pub fn new(rounds: usize, round: Duration, stock: String, tls: bool) -> Self {
+        let wire = if tls { "TLS everywhere" } else { "no TLS" };
         let head = format!(
-            "Machine: {}. Stock: {stock}. Three members each, all members and the clients on this one machine, fsync on,\n\
+            "Machine: {}. Stock: {stock}. Three members each, all members and the clients on this one machine, {wire}, fsync on,\n\
              {VALUE_BYTES} B values, {rounds} rounds of {} s in turns.",
             machine::describe(),
             round.as_secs_f64(),

@@ -9,6 +9,8 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
+use super::socket;
+
 /// Clients that share one connection.
 const CLIENTS_PER_CONNECTION: usize = 16;
 const WINDOW_BYTES: u32 = 4 << 20;
@@ -69,14 +71,12 @@ impl Client {
     pub async fn connect(endpoint: &str, count: usize) -> Result<Vec<Client>> {
         let mut clients = Vec::with_capacity(count);
         while clients.len() < count {
-            let channel = Endpoint::from_shared(endpoint.to_owned())
-                .context("parse the endpoint")?
-                .tcp_nodelay(true)
-                .initial_stream_window_size(WINDOW_BYTES)
-                .initial_connection_window_size(2 * WINDOW_BYTES)
-                .connect()
-                .await
-                .context("connect")?;
+            let windows = |client: Endpoint| {
+                client
+                    .initial_stream_window_size(WINDOW_BYTES)
+                    .initial_connection_window_size(2 * WINDOW_BYTES)
+            };
+            let channel = socket::channel(endpoint, windows).await?;
             let client = Client { grpc: Grpc::new(channel).max_decoding_message_size(usize::MAX) };
             let sharing = CLIENTS_PER_CONNECTION.min(count - clients.len());
             clients.extend(std::iter::repeat_n(client, sharing));
