@@ -32,6 +32,8 @@ pub struct ReadRounds {
 impl ReadRounds {
     pub async fn run(mut self, shutdown: CancellationToken) {
         while let Some(Some(first)) = shutdown.run_until_cancelled(self.inbox.recv()).await {
+            // Others are about to come: requests that one read of a socket brought.
+            tokio::task::yield_now().await;
             let mut readers = vec![first];
             while let Ok(reader) = self.inbox.try_recv() {
                 readers.push(reader);
