@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use balsa_nodeagent::image_archive::ImageArchiveArgs;
-use balsa_store::flags::environment;
+use balsa_store::flags::{environment, spelling};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
@@ -63,8 +63,9 @@ fn main() -> ExitCode {
 
 /// Exits with a message if the command line is wrong.
 fn parse() -> Cli {
-    let without_overruled = |store| environment::without_overruled(store, std::env::args_os());
-    let matches = Cli::command().mut_subcommand("store", without_overruled).get_matches();
+    let words = spelling::with_two_dashes(std::env::args_os());
+    let without_overruled = |store| environment::without_overruled(store, words.iter().cloned());
+    let matches = Cli::command().mut_subcommand("store", without_overruled).get_matches_from(&words);
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 

@@ -9,7 +9,7 @@ use crate::config::{
     AutoCompactionMode, Config, ConfigError, Maintenance, parse_initial_cluster, parse_retention, parse_urls,
 };
 use crate::ctl::duration;
-use crate::flags::{AccessFlags, LogFlags, Refused, ServingFlags, TlsFlags, file, gates};
+use crate::flags::{AccessFlags, LogFlags, OlderNames, Refused, ServingFlags, TlsFlags, file, gates};
 use crate::limits;
 
 #[derive(Debug, Clone, clap::Args)]
@@ -132,6 +132,11 @@ pub struct Args {
           default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set, hide = true)]
     pub experimental_initial_corrupt_check: bool,
 
+    /// The older name of the gate CompactHashCheck.
+    #[arg(long, env = "ETCD_EXPERIMENTAL_COMPACT_HASH_CHECK_ENABLED", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set, hide = true)]
+    pub experimental_compact_hash_check_enabled: bool,
+
     /// A YAML file with all settings; flags and `ETCD_*` variables do not count beside it.
     #[arg(long, env = "ETCD_CONFIG_FILE")]
     pub config_file: Option<PathBuf>,
@@ -151,6 +156,10 @@ pub struct Args {
 
     #[command(flatten)]
     pub access: AccessFlags,
+
+    /// Last, since it names what is there.
+    #[command(flatten)]
+    pub older_names: OlderNames,
 }
 
 impl Args {
@@ -203,8 +212,9 @@ impl Args {
                 initial_corrupt_check: self.experimental_initial_corrupt_check
                     || gates::is_on(&self.feature_gates, gates::INITIAL_CORRUPT_CHECK),
                 corrupt_check_interval: Some(self.corrupt_check_time).filter(|time| !time.is_zero()),
-                compact_hash_check_interval: gates::is_on(&self.feature_gates, gates::COMPACT_HASH_CHECK)
-                    .then_some(self.compact_hash_check_time),
+                compact_hash_check_interval: (self.experimental_compact_hash_check_enabled
+                    || gates::is_on(&self.feature_gates, gates::COMPACT_HASH_CHECK))
+                .then_some(self.compact_hash_check_time),
             },
             access: self.access.access()?,
         };

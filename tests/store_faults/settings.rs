@@ -41,6 +41,29 @@ fn by_file() -> Result<()> {
 }
 
 #[test]
+fn older_spellings_act() {
+    spellings().expect("one dash, and the names of before 3.6");
+}
+
+fn spellings() -> Result<()> {
+    const VARIABLE: &str = "ETCD_EXPERIMENTAL_WATCH_PROGRESS_NOTIFY_INTERVAL";
+    let place = Place::new()?;
+    let mut older = place.command();
+    older.args(place.flags().iter().map(|flag| flag.replacen("--", "-", 1)));
+    older.arg("--experimental-corrupt-check-time=1h").env(VARIABLE, "5s");
+    let mut process = place.start_serving(&mut older)?;
+    let log = process.log();
+    ensure!(!log.contains("unrecognized environment variable"), "{log}");
+    process.stop()?;
+    let mut wrong = place.command();
+    wrong.args(place.flags()).env(VARIABLE, "soon");
+    let output = place.run(&mut wrong)?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(!output.status.success() && said.contains(r#"invalid duration "soon""#), "{said}");
+    Ok(())
+}
+
+#[test]
 fn lines_for_reading_by_eye_have_their_parts_between_tabs() {
     console().expect("lines of the console format");
 }

@@ -57,7 +57,8 @@ pub fn without_overruled(command: Command, arguments: impl Iterator<Item = OsStr
 /// Names that look like a setting and are none.
 pub fn unrecognized(names: impl Iterator<Item = String>) -> Vec<String> {
     let command = Args::augment_args(Command::new("store"));
-    let known: Vec<String> = command.get_arguments().map(|arg| variable(arg.get_id().as_str())).collect();
+    let known = command.get_arguments().map(|arg| variable(arg.get_id().as_str()));
+    let known: Vec<String> = known.chain(super::spelling::older_variables()).collect();
     names.filter(|name| name.starts_with(PREFIX) && !known.contains(name)).collect()
 }
 

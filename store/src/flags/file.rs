@@ -10,6 +10,7 @@ use clap::{Arg, Args as _, Command, FromArgMatches};
 use serde_json::{Map, Value};
 
 use super::environment::IGNORED;
+use super::spelling;
 use crate::args::Args;
 
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +34,7 @@ const IN_SECTIONS: [(&str, &str, &str); 5] = [
 ];
 
 /// Flags that hold a duration: a bare number is nanoseconds here.
-const DURATIONS: [&str; 12] = [
+const DURATIONS: [&str; 13] = [
     "backend-batch-interval",
     "compact-hash-check-time",
     "compaction-sleep-interval",
@@ -44,6 +45,7 @@ const DURATIONS: [&str; 12] = [
     "grpc-keepalive-timeout",
     "raft-read-timeout",
     "raft-write-timeout",
+    "warning-apply-duration",
     "warning-unary-request-duration",
     "watch-progress-notify-interval",
 ];
@@ -92,7 +94,7 @@ fn command_line(document: Map<String, Value>) -> Result<Vec<String>, String> {
                 }
             }
             (Some(_), _) => return Err(format!("{key} must be a mapping")),
-            (None, value) => line.extend(word(&key, value)?),
+            (None, value) => line.extend(word(spelling::newer(&key), value)?),
         }
     }
     Ok(line)
@@ -135,7 +137,8 @@ mod tests {
     fn a_file_of_stock_etcd_is_read() {
         let args = parse(
             "name: a\nheartbeat-interval: 50\ngrpc-keepalive-timeout: 3000000000\nstrict-reconfig-check: false\n\
-             listen-metrics-urls: http://127.0.0.1:1\ndiscovery: null\nlog-outputs: [stderr]\n\
+             listen-metrics-urls: http://127.0.0.1:1\ndiscovery: null\nlog-outputs: [stderr]\nproxy: 'off'\n\
+             experimental-watch-progress-notify-interval: 5000000000\nwarning-apply-duration: 200000000\n\
              client-transport-security:\n  cert-file: c.pem\n  auto-tls: true\n\
              peer-transport-security:\n  cert-file: p.pem\n  allowed-cn: x\n",
         )
@@ -143,6 +146,8 @@ mod tests {
         assert_eq!(args.name, "a");
         assert_eq!(args.heartbeat_interval, 50);
         assert_eq!(args.serving.grpc_keepalive_timeout.as_secs(), 3);
+        assert_eq!(args.serving.watch_progress_notify_interval.as_secs(), 5);
+        assert_eq!(args.serving.warning_apply_duration.as_millis(), 200);
         assert!(!args.strict_reconfig_check && args.tls.auto_tls);
         assert_eq!(args.tls.cert_file.as_deref(), Some(Path::new("c.pem")));
         assert_eq!(args.tls.peer_cert_file.as_deref(), Some(Path::new("p.pem")));

@@ -24,10 +24,11 @@ const ON: &[&str] = &["true"];
 
 const DISCOVERY: &str = "there is no discovery service; name the members with --initial-cluster";
 const TRACING: &str = "spans are not exported; the log and /metrics tell how long requests take";
-const RENAMED: &str = "etcd 3.6 renamed this flag; give it without the prefix experimental-";
-const GATED: &str = "etcd 3.6 replaced this flag by --feature-gates";
+const CHECKPOINTS: &str = "a new leader extends leases instead of knowing what remained of them";
 const BBOLT: &str = "there is no bbolt database whose pages or batches could be tuned";
 const COMPACTION: &str = "old versions are removed in the background by RocksDB, without batches to tune";
+const PROXY: &str = "there is no proxy mode; put a TCP load balancer in front of the members";
+const V2: &str = "there is no v2 API; its clients must move to v3 first";
 const PROFILES: &str = "there are no Go profiles to serve; use `perf record -p PID`";
 
 pub const REFUSALS: &[Refusal] = &[
@@ -81,35 +82,37 @@ pub const REFUSALS: &[Refusal] = &[
     no("distributed-tracing-service-name", &["etcd"], TRACING),
     no("distributed-tracing-instance-id", &[""], TRACING),
     no("distributed-tracing-sampling-rate", &["0"], TRACING),
-    no("experimental-enable-distributed-tracing", OFF, TRACING),
-    no("experimental-distributed-tracing-address", &["localhost:4317"], TRACING),
-    no("experimental-distributed-tracing-service-name", &["etcd"], TRACING),
-    no("experimental-distributed-tracing-instance-id", &[""], TRACING),
-    no("experimental-distributed-tracing-sampling-rate", &["0"], TRACING),
     no("compaction-batch-limit", &["1000"], COMPACTION),
     no("compaction-sleep-interval", &["", "10ms", "0s"], COMPACTION),
-    no("experimental-compaction-batch-limit", &["1000"], COMPACTION),
-    no("experimental-compaction-sleep-interval", &["", "10ms", "0s"], COMPACTION),
     no("downgrade-check-time", &["", "5s"], "the storage has one version; a downgrade never runs"),
-    no("experimental-downgrade-check-time", &["", "5s"], RENAMED),
     no(
         "unsafe-no-fsync",
         OFF,
         "every acknowledged write is on a majority of disks; there is no switch for that",
     ),
-    no("experimental-bootstrap-defrag-threshold-megabytes", &["0", ""], RENAMED),
-    no("experimental-corrupt-check-time", &["0s", "0"], RENAMED),
-    no("experimental-compact-hash-check-time", &["1m", "1m0s"], RENAMED),
-    no("experimental-memory-mlock", OFF, RENAMED),
-    no("experimental-peer-skip-client-san-verification", ON, RENAMED),
-    no("experimental-snapshot-catchup-entries", &["5000", ""], RENAMED),
-    no("experimental-warning-apply-duration", &["100ms"], RENAMED),
-    no("experimental-warning-unary-request-duration", &["300ms"], RENAMED),
-    no("experimental-compact-hash-check-enabled", OFF, GATED),
-    no("experimental-enable-lease-checkpoint", OFF, GATED),
-    no("experimental-enable-lease-checkpoint-persist", OFF, GATED),
-    no("experimental-stop-grpc-service-on-defrag", OFF, GATED),
-    no("experimental-txn-mode-write-with-shared-buffer", &["true", "false"], GATED),
+    no("experimental-enable-lease-checkpoint", OFF, CHECKPOINTS),
+    no("experimental-enable-lease-checkpoint-persist", OFF, CHECKPOINTS),
+    no(
+        "experimental-stop-grpc-service-on-defrag",
+        &["true", "false", ""],
+        "defragmenting does not stop the service",
+    ),
+    no(
+        "experimental-txn-mode-write-with-shared-buffer",
+        &["true", "false", ""],
+        "transactions read from a version that nobody changes",
+    ),
+    // Of etcd 3.4, which 3.5 and 3.6 dropped.
+    no("debug", OFF, "etcd 3.5 removed this flag; use --log-level=debug"),
+    no("log-package-levels", &[""], "etcd 3.5 removed this flag; use --log-level"),
+    no("enable-v2", OFF, V2),
+    no("experimental-enable-v2v3", &[""], V2),
+    no("proxy", &["off", ""], PROXY),
+    no("proxy-failure-wait", &["5000", "0"], PROXY),
+    no("proxy-refresh-interval", &["30000", "0"], PROXY),
+    no("proxy-dial-timeout", &["1000", "0"], PROXY),
+    no("proxy-write-timeout", &["5000", "0"], PROXY),
+    no("proxy-read-timeout", &["0"], PROXY),
 ];
 
 /// Ids and variables of the flags above. clap asks for names that live as long as the process.

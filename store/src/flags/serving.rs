@@ -61,8 +61,7 @@ pub struct ServingFlags {
     pub warning_apply_duration: Duration,
 
     /// Between two progress notifications of a silent watcher that wants them.
-    #[arg(long, env = "ETCD_WATCH_PROGRESS_NOTIFY_INTERVAL", default_value = "10m", value_parser = duration::parse,
-          alias = "experimental-watch-progress-notify-interval")]
+    #[arg(long, env = "ETCD_WATCH_PROGRESS_NOTIFY_INTERVAL", default_value = "10m", value_parser = duration::parse)]
     pub watch_progress_notify_interval: Duration,
 
     /// Entries kept behind a snapshot for followers that lag.
