@@ -3,17 +3,20 @@
 //! What is counted as it happens is a field here, or of [`crate::mvcc::counts`] and [`crate::watch::counts`] for what
 //! happens there; what is a reading of the state is read when somebody asks.
 
+mod health_checks;
 pub mod instrument;
 pub mod page;
 pub mod peers;
 mod process;
 
+pub use health_checks::HealthChecks;
 pub use instrument::{Counter, Gauge, Histogram};
 pub use page::Page;
 pub use peers::PeerMetrics;
 
 use std::time::Duration;
 
+use crate::http::health::{LIVEZ, READYZ};
 use crate::mvcc::counts::Counts;
 use crate::status::{CLUSTER_VERSION, Identity, SERVER_VERSION};
 use crate::watch::WatchHub;
@@ -27,6 +30,8 @@ pub struct Metrics {
     pub read_indexes_slow: Counter,
     pub health_success: Counter,
     pub health_failures: Counter,
+    pub livez: HealthChecks,
+    pub readyz: HealthChecks,
     pub slow_apply: Counter,
     pub leases_expired: Counter,
     pub promotions: Counter,
@@ -100,6 +105,8 @@ impl Metrics {
             read_indexes_slow: Counter::default(),
             health_success: Counter::default(),
             health_failures: Counter::default(),
+            livez: HealthChecks::new("livez", LIVEZ),
+            readyz: HealthChecks::new("readyz", READYZ),
             slow_apply: Counter::default(),
             leases_expired: Counter::default(),
             promotions: Counter::default(),
@@ -126,6 +133,7 @@ impl Metrics {
         facts(page, identity);
         of_keys(page, identity);
         of_watches(page, hub);
+        health_checks::render(page, &[&self.livez, &self.readyz]);
         let members: Vec<u64> = identity.mvcc.members().iter().map(|member| member.member_id).collect();
         self.peers.render(page, identity.member_id, &members);
         process::render(page);

@@ -17,7 +17,7 @@ pub mod wire;
 
 pub use serve::{is_gateway_path, serve};
 
-/// Path below `/v3`, and the method that it stands for.
+/// Path below `/v3` or `/v3beta`, and the method that it stands for.
 pub const PATHS: &[(&str, &str)] = &[
     ("/kv/range", "etcdserverpb.KV/Range"),
     ("/kv/put", "etcdserverpb.KV/Put"),

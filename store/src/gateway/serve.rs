@@ -16,10 +16,16 @@ use super::call::{self, Answers};
 use super::schema::{MessageId, Method, schema};
 use super::{PATHS, failure, from_json, to_json};
 
-const PREFIX: &str = "/v3";
+/// The second is of older clients; stock etcd takes both.
+const PREFIXES: [&str; 2] = ["/v3", "/v3beta"];
 
 pub fn is_gateway_path(path: &str) -> bool {
-    path.strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with('/'))
+    below(path).is_some()
+}
+
+/// The path of [`PATHS`].
+fn below(path: &str) -> Option<&str> {
+    PREFIXES.iter().find_map(|prefix| path.strip_prefix(prefix).filter(|rest| rest.starts_with('/')))
 }
 
 /// `max_body_bytes` bounds one message of the request as JSON.
@@ -30,7 +36,7 @@ where
     B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: std::fmt::Display,
 {
-    let below = request.uri().path().strip_prefix(PREFIX).unwrap_or_default();
+    let below = below(request.uri().path()).unwrap_or_default();
     let Some((_, name)) = PATHS.iter().find(|(path, _)| *path == below) else {
         return text(StatusCode::NOT_FOUND, "Not Found\n");
     };

@@ -6,7 +6,7 @@ use tonic::body::Body;
 
 use super::text;
 use crate::error::Error;
-use crate::metrics::Metrics;
+use crate::metrics::{HealthChecks, Metrics};
 use crate::status::Identity;
 
 /// One question of a health page.
@@ -18,12 +18,12 @@ pub enum Check {
     NonLearner,
 }
 
-const LIVEZ: &[Check] = &[Check::SerializableRead];
-const READYZ: &[Check] =
+pub const LIVEZ: &[Check] = &[Check::SerializableRead];
+pub const READYZ: &[Check] =
     &[Check::DataCorruption, Check::SerializableRead, Check::LinearizableRead, Check::NonLearner];
 
 impl Check {
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Check::DataCorruption => "data_corruption",
             Check::SerializableRead => "serializable_read",
@@ -86,34 +86,38 @@ fn alarm(identity: &Identity, query: &str) -> Option<&'static str> {
 #[derive(Debug, Clone, Copy)]
 pub struct Checks {
     checks: &'static [Check],
+    is_live: bool,
     /// One, by its own path.
     is_named: bool,
 }
 
 /// The checks behind `/livez`, `/readyz`, or one of their sub-paths.
 pub fn check_of(path: &str) -> Option<Checks> {
-    let (all, rest) = match (path.strip_prefix("/livez"), path.strip_prefix("/readyz")) {
-        (Some(rest), _) => (LIVEZ, rest),
-        (_, Some(rest)) => (READYZ, rest),
+    let (is_live, all, rest) = match (path.strip_prefix("/livez"), path.strip_prefix("/readyz")) {
+        (Some(rest), _) => (true, LIVEZ, rest),
+        (_, Some(rest)) => (false, READYZ, rest),
         (None, None) => return None,
     };
     if rest.is_empty() {
-        return Some(Checks { checks: all, is_named: false });
+        return Some(Checks { checks: all, is_live, is_named: false });
     }
     let one = rest.strip_prefix('/')?;
     let at = all.iter().position(|check| check.name() == one)?;
-    Some(Checks { checks: &all[at..=at], is_named: true })
+    Some(Checks { checks: &all[at..=at], is_live, is_named: true })
 }
 
 /// `ok`; or a line per check when one failed or the query says `verbose`. An excluded check is not asked, unless it is
 /// the one that the path names.
-pub async fn checks(identity: &Identity, asked: &Checks, query: &str) -> Response<Body> {
+pub async fn checks(identity: &Identity, metrics: &Metrics, asked: &Checks, query: &str) -> Response<Body> {
+    let counted: &HealthChecks = if asked.is_live { &metrics.livez } else { &metrics.readyz };
     let excluded: Vec<&str> =
         parameters(query).filter(|(key, _)| *key == "exclude").map(|(_, value)| value).collect();
     let verbose = parameters(query).any(|(key, _)| key == "verbose");
     let (mut lines, mut failed) = (String::new(), false);
     for check in asked.checks.iter().filter(|check| asked.is_named || !excluded.contains(&check.name())) {
-        match check.run(identity).await {
+        let outcome = check.run(identity).await;
+        counted.count(*check, outcome.is_ok());
+        match outcome {
             Ok(()) => lines.push_str(&format!("[+]{} ok\n", check.name())),
             Err(reason) => {
                 failed = true;

@@ -1,4 +1,5 @@
-//! Plain HTTP beside gRPC, on each port what etcd has there, and JSON below `/v3` for clients. Everything else is gRPC.
+//! Plain HTTP beside gRPC, on each port what etcd has there, and JSON below `/v3` for clients. What says of itself that it
+//! is gRPC is gRPC.
 
 pub mod health;
 pub mod peer;
@@ -119,7 +120,10 @@ where
     let (head, body) = request.into_parts();
     let visit = Request::from_parts(head.clone(), ());
     let request = Request::from_parts(head, body);
-    let mut answer = gateway::serve(grpc, request, limits.max_body_bytes).await;
+    let mut answer = match *visit.method() {
+        Method::OPTIONS => preflight(),
+        _ => gateway::serve(grpc, request, limits.max_body_bytes).await,
+    };
     pages.visitors.admit(&visit, &mut answer);
     answer
 }
@@ -142,12 +146,15 @@ impl Service<Request<Body>> for NoGrpc {
     }
 }
 
-/// gRPC paths have two parts, `/package.Service/Method`, and are always POSTed. Pages have one, or are checks.
+/// The content type decides, as in etcd.
 fn is_page(request: &Request<Incoming>) -> bool {
-    let path = request.uri().path();
-    let is_known =
-        matches!(path, "/health" | "/version" | "/metrics" | "/members") || health::check_of(path).is_some();
-    is_known || request.method() == Method::GET || request.method() == Method::HEAD
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    !content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// To a browser that asks whether its page may ask: the headers about origins are the answer.
+fn preflight() -> Response<Body> {
+    Response::new(Body::default())
 }
 
 impl Pages {
@@ -155,6 +162,7 @@ impl Pages {
         let page = match self.port {
             Port::Client => match self.visitors.refuse(request) {
                 Some(refusal) => Some(refusal),
+                None if request.method() == Method::OPTIONS => Some(preflight()),
                 None => self.client_page(request).await,
             },
             Port::Metrics => self.metrics_page(request).await,
@@ -178,7 +186,7 @@ impl Pages {
         let query = request.uri().query().unwrap_or("");
         let path = request.uri().path();
         let checks = health::check_of(path);
-        let gets_only = matches!(path, "/health" | "/version") || checks.is_some();
+        let gets_only = matches!(path, "/health" | "/version" | "/debug/vars") || checks.is_some();
         if gets_only && request.method() != Method::GET {
             return Some(method_not_allowed());
         }
@@ -192,7 +200,7 @@ impl Pages {
                 page(StatusCode::OK, METRICS_TYPE, metrics.into_text())
             }
             "/debug/vars" => vars::page_of(&self.identity),
-            _ => health::checks(&self.identity, &checks?, query).await,
+            _ => health::checks(&self.identity, &self.metrics, &checks?, query).await,
         })
     }
 

@@ -8,6 +8,7 @@ use tonic::body::Body;
 
 use super::text;
 use crate::config::Serving;
+use crate::server::credentials::Encrypted;
 
 #[derive(Debug)]
 pub struct Visitors {
@@ -20,13 +21,16 @@ impl Visitors {
         Visitors { origins: serving.cors.clone(), hosts: serving.host_whitelist.clone() }
     }
 
-    /// The answer to a request whose host name is not listed.
+    /// The answer to a request whose host name is not listed. Over TLS the certificate has vouched for the name.
     pub fn refuse<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
+        if request.extensions().get::<Encrypted>().is_some() {
+            return None;
+        }
         let of_header = header_text(request.headers(), header::HOST);
         let host = request.uri().host().or_else(|| of_header.map(without_port)).unwrap_or_default();
         let listed = takes_any(&self.hosts) || self.hosts.iter().any(|listed| listed == host);
         let why = || format!("the host name {host:?} is not in --host-whitelist\n");
-        (!listed).then(|| text(StatusCode::FORBIDDEN, why()))
+        (!listed).then(|| text(StatusCode::MISDIRECTED_REQUEST, why()))
     }
 
     pub fn admit<B>(&self, request: &Request<B>, page: &mut Response<Body>) {
@@ -87,5 +91,15 @@ mod tests {
         assert_eq!(visit(&[], &from), (true, Some("*".to_owned())));
         assert_eq!(visit(&["http://a"], &from), (false, Some("http://a".to_owned())));
         assert_eq!(visit(&["h"], &from), (true, None));
+    }
+
+    #[test]
+    fn over_tls_any_host_name_will_do() {
+        let visitors = Visitors { origins: Vec::new(), hosts: vec!["h".to_owned()] };
+        let mut request = Request::get("/health").header("host", "other").body(()).expect("a request");
+        let refused = visitors.refuse(&request).expect("refused");
+        assert_eq!(refused.status(), StatusCode::MISDIRECTED_REQUEST);
+        request.extensions_mut().insert(Encrypted);
+        assert!(visitors.refuse(&request).is_none());
     }
 }

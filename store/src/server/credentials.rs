@@ -9,6 +9,10 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 const TOKEN_KEYS: [&str; 2] = ["token", "authorization"];
 const BEARER: &str = "Bearer ";
 
+/// That a request came over TLS; an extension of the connection's requests.
+#[derive(Debug, Clone, Copy)]
+pub struct Encrypted;
+
 /// The common name of a verified client certificate; an extension of the connection's requests.
 #[derive(Debug, Clone)]
 pub struct CommonName(pub Arc<str>);
@@ -62,9 +66,19 @@ impl Credentials {
     }
 }
 
-/// For [`Credentials::of_http`] beside the metadata.
-pub fn remember(extensions: &mut Extensions, name: Option<&CommonName>) {
-    if let Some(name) = name {
+/// What is known of a connection.
+#[derive(Debug, Clone, Default)]
+pub struct Connection {
+    pub is_encrypted: bool,
+    pub common_name: Option<CommonName>,
+}
+
+/// For [`Credentials::of_http`] beside the metadata, and for whoever asks for [`Encrypted`].
+pub fn remember(extensions: &mut Extensions, connection: &Connection) {
+    if connection.is_encrypted {
+        extensions.insert(Encrypted);
+    }
+    if let Some(name) = &connection.common_name {
         extensions.insert(name.clone());
     }
 }

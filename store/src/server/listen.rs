@@ -23,7 +23,7 @@ use tonic::body::Body;
 use tower::{Service, ServiceExt};
 
 use super::authority::AuthorityFilter;
-use super::credentials::{self, CommonName};
+use super::credentials::{self, CommonName, Connection};
 use crate::config::{Address, Serving, Url};
 use crate::limits::{CONNECTION_WINDOW_BYTES, DRAIN_TIMEOUT, STREAM_WINDOW_BYTES, TLS_HANDSHAKE_TIMEOUT};
 
@@ -77,9 +77,9 @@ impl Listener {
             let (http, service, watcher) = (http.clone(), service.clone(), graceful.watcher());
             let (acceptor, cut) = (acceptor.clone(), cut.clone());
             tokio::spawn(async move {
-                let Some((stream, name)) = prepare(stream, acceptor).await else { return };
+                let Some((stream, known)) = prepare(stream, acceptor).await else { return };
                 let service = TowerToHyperService::new(service.map_request(move |mut request| {
-                    credentials::remember(Request::extensions_mut(&mut request), name.as_ref());
+                    credentials::remember(Request::extensions_mut(&mut request), &known);
                     request
                 }));
                 let connection =
@@ -104,17 +104,17 @@ impl Listener {
 pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 
-/// With the name in the client's certificate, if it showed one.
+/// With what its beginning tells of the client.
 async fn prepare(
     stream: Box<dyn Duplex>,
     acceptor: Option<TlsAcceptor>,
-) -> Option<(Box<dyn Duplex>, Option<CommonName>)> {
-    let Some(acceptor) = acceptor else { return Some((stream, None)) };
+) -> Option<(Box<dyn Duplex>, Connection)> {
+    let Some(acceptor) = acceptor else { return Some((stream, Connection::default())) };
     match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => {
             let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-            let name = chain.first().and_then(|certificate| CommonName::of_certificate(certificate));
-            Some((Box::new(stream), name))
+            let common_name = chain.first().and_then(|certificate| CommonName::of_certificate(certificate));
+            Some((Box::new(stream), Connection { is_encrypted: true, common_name }))
         }
         Ok(Err(error)) => {
             tracing::debug!(%error, "a TLS handshake failed");
