@@ -1,12 +1,13 @@
 //! TLS of both ports: what to show, whom to trust, and which versions and suites to speak.
 //!
 //! A certificate and its key are read again when their files change, so that a renewal needs no restart; connections that
-//! stand keep what they were made with. Authorities and revocation lists are read at the start.
+//! stand keep what they were made with. So are revocation lists. Authorities are read at the start.
 
 mod choice;
 mod clients;
 mod files;
 mod reload;
+mod revocation;
 mod self_signed;
 
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ pub use self::self_signed::complete;
 
 use self::clients::NamedClients;
 use self::reload::ReloadingCert;
+use self::revocation::{Authority, UnrevokedClients};
 use crate::config::PemFiles;
 
 #[derive(Debug, thiserror::Error)]
@@ -66,16 +68,11 @@ fn client_verifier(
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let Some(ca) = &files.trusted_ca else { return Ok(WebPkiClientVerifier::no_client_auth()) };
-    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(files::roots(ca)?), provider);
-    // etcd, too, asks for a certificate as soon as it has a CA, and insists only when told to.
-    let builder = if files.require_client_cert { builder } else { builder.allow_unauthenticated() };
+    let roots = Arc::new(files::roots(ca)?);
+    let authority = Authority { roots, provider, is_mandatory: files.require_client_cert };
     let verifier = match &files.crl {
-        None => builder.build()?,
-        Some(crl) => builder
-            .with_crls(files::revocations(crl)?)
-            .only_check_end_entity_revocation()
-            .allow_unknown_revocation_status()
-            .build()?,
+        None => authority.verifier(None)?,
+        Some(list) => Arc::new(UnrevokedClients::open(list.clone(), authority)?),
     };
     Ok(NamedClients::wrap(verifier, &files.allowed_cns, &files.allowed_hostnames))
 }

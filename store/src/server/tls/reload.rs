@@ -32,7 +32,7 @@ struct Loaded {
 }
 
 /// What differs when a file was replaced or written: inode, size, time of change in nanoseconds.
-type Stamp = (u64, u64, i64, i64);
+pub type Stamp = (u64, u64, i64, i64);
 
 impl ReloadingCert {
     pub fn open(cert: PathBuf, key: PathBuf, provider: Arc<CryptoProvider>) -> Result<Self, TlsError> {
@@ -62,7 +62,7 @@ impl ReloadingCert {
     }
 }
 
-fn stamp(path: &Path) -> Option<Stamp> {
+pub fn stamp(path: &Path) -> Option<Stamp> {
     let file = fs::metadata(path).ok()?;
     Some((file.ino(), file.len(), file.mtime(), file.mtime_nsec()))
 }

@@ -6,7 +6,10 @@ use std::time::Duration;
 use balsa_proto::etcd::etcdserverpb::MemberAddRequest;
 use balsa_store::Config;
 use balsa_store::config::{Address, PemFiles, Url};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa,
+    KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber, date_time_ymd,
+};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -47,6 +50,26 @@ impl Authority {
             require_client_cert: true,
             ..PemFiles::default()
         }
+    }
+
+    /// Writes the list of the certificates that count no more.
+    fn revoke(&self, list: &Path, serials: &[SerialNumber]) {
+        let long_ago = date_time_ymd(2020, 1, 1);
+        let revoked = |serial: &SerialNumber| RevokedCertParams {
+            serial_number: serial.clone(),
+            revocation_time: long_ago,
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let params = CertificateRevocationListParams {
+            this_update: long_ago,
+            next_update: date_time_ymd(2100, 1, 1),
+            crl_number: SerialNumber::from(serials.len() as u64),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        std::fs::write(list, params.signed_by(&self.issuer).unwrap().pem().unwrap()).unwrap();
     }
 }
 
@@ -172,6 +195,49 @@ fn a_renewed_certificate_is_shown_without_a_restart() {
     });
 }
 
+/// What `get a` prints, over TLS.
+fn get(program: &str, endpoint: &str, files: &PemFiles, dir: &Path) -> String {
+    let mut command = std::process::Command::new(program);
+    command.args(["--endpoints", endpoint, "--command-timeout", "2s", "get", "a"]).current_dir(dir);
+    for (flag, file) in [("--cacert", &files.trusted_ca), ("--cert", &files.cert), ("--key", &files.key)] {
+        command.args(file.iter().flat_map(|file| [flag.as_ref(), file.as_os_str()]));
+    }
+    let output = command.env("ETCDCTL_API", "3").output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn who_is_revoked_stays_out_from_then_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let ours = Authority::new(dir.path(), "ours");
+    let (server, client, other) = (ours.issue("server"), ours.issue("client"), ours.issue("other"));
+    let list = dir.path().join("crl.pem");
+    let serial = |files: &PemFiles| {
+        let pem = std::fs::read(files.cert.as_ref().unwrap()).unwrap();
+        let der = CertificateDer::from_pem_slice(&pem).unwrap();
+        let (_, certificate) = x509_parser::parse_x509_certificate(&der).unwrap();
+        SerialNumber::from_slice(certificate.raw_serial())
+    };
+    ours.revoke(&list, &[]);
+    let cluster = Cluster::start(1, |config| {
+        with_tls(&mut config.listen_client_urls);
+        config.client_tls = PemFiles { crl: Some(list.clone()), ..server.clone() };
+    });
+    let endpoint = cluster.endpoint(0);
+    let get = |files: &PemFiles| get(env!("CARGO_BIN_EXE_balsactl"), &endpoint, files, dir.path());
+    let put = std::process::Command::new(env!("CARGO_BIN_EXE_balsactl"))
+        .args(["--endpoints", &endpoint, "put", "a", "1", "--cacert"])
+        .args([client.trusted_ca.as_ref().unwrap(), Path::new("--cert"), client.cert.as_ref().unwrap()])
+        .args([Path::new("--key"), client.key.as_ref().unwrap()])
+        .status();
+    assert!(put.unwrap().success());
+    assert_eq!(get(&client), "a\n1\n");
+    ours.revoke(&list, &[serial(&client)]);
+    assert_eq!((get(&client), get(&other)), (String::new(), "a\n1\n".to_owned()));
+    std::fs::write(&list, "not a list").unwrap();
+    assert_eq!((get(&client), get(&other)), (String::new(), "a\n1\n".to_owned()), "the last list stands");
+}
+
 #[test]
 fn a_socket_of_the_file_system_carries_tls() {
     let dir = tempfile::tempdir().unwrap();
@@ -185,16 +251,7 @@ fn a_socket_of_the_file_system_carries_tls() {
         config.client_tls = server.clone();
     });
     cluster.block_on(async |cluster| cluster.put(0, "a", "1").await.unwrap());
-    let get = |program: &str, files: &PemFiles| {
-        let mut command = std::process::Command::new(program);
-        command.args(["--endpoints", endpoint, "--command-timeout", "2s", "get", "a"]).current_dir(&dir);
-        for (flag, file) in [("--cacert", &files.trusted_ca), ("--cert", &files.cert), ("--key", &files.key)]
-        {
-            command.args(file.iter().flat_map(|file| [flag.as_ref(), file.as_os_str()]));
-        }
-        let output = command.env("ETCDCTL_API", "3").output().unwrap();
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    };
+    let get = |program: &str, files: &PemFiles| get(program, endpoint, files, dir.path());
     let without = PemFiles { cert: None, key: None, ..client.clone() };
     for program in ["etcdctl", env!("CARGO_BIN_EXE_balsactl")] {
         assert_eq!(get(program, &client), "a\n1\n", "{program}");
