@@ -40,10 +40,10 @@ pub async fn run(flags: &Flags, verb: Verb) -> Result<(), Failure> {
     print(flags, &Answer::Alarms(response))
 }
 
-/// Every alarm of every member. The answer has those that were there.
+/// Every alarm of every member. The answer has those that were there and, as etcdctl's, no header.
 async fn disarm(flags: &Flags, client: &mut MaintenanceClient<Connection>) -> Result<AlarmResponse, Failure> {
     let raised = ask(flags, client, AlarmRequest::default()).await?;
-    let mut disarmed = AlarmResponse { header: raised.header, alarms: Vec::new() };
+    let mut disarmed = AlarmResponse::default();
     for alarm in raised.alarms {
         let action = AlarmAction::Deactivate as i32;
         let request = AlarmRequest { action, member_id: alarm.member_id, alarm: alarm.alarm };

@@ -57,6 +57,7 @@ pub mod watch_interactive;
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{FromArgMatches, Parser};
 
 pub use display::{Answer, Display};
@@ -66,6 +67,7 @@ use verbs::Verb;
 
 #[derive(Debug, Parser)]
 #[command(name = "balsactl", about = "A simple command line client for etcd3.", disable_version_flag = true)]
+#[command(arg_required_else_help = true)]
 struct Cli {
     #[command(flatten)]
     flags: Flags,
@@ -79,6 +81,11 @@ pub fn main() -> ExitCode {
         go_flags::command::<Cli>().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
+        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            // As etcdctl: a verb that has more below it tells what that is. There is nowhere else to say what fails.
+            let _ = say(error.render().to_string());
+            return ExitCode::SUCCESS;
+        }
         Err(error) => {
             // Help goes to stdout and is no failure.
             let failed = error.use_stderr();

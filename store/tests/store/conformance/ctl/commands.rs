@@ -125,6 +125,7 @@ const KEYS: &[&str] = &[
     "alarm list",
     "alarm list -w json",
     "alarm disarm",
+    "alarm disarm -w json",
     "alarm list x",
     "move-leader",
     "move-leader x",
