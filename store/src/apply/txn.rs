@@ -37,6 +37,7 @@ pub fn read_only(reader: &Reader<'_>, request: &TxnRequest) -> Result<TxnRespons
         let Some(Request::RequestRange(range)) = &op.request else {
             unreachable!("a read-only transaction holds only ranges");
         };
+        reader.resolve_in_txn(range.revision)?;
         responses.push(answer(Response::ResponseRange(reader.range(range)?)));
     }
     Ok(TxnResponse { header: Some(header(reader.revision)), succeeded: path.succeeded, responses })
@@ -47,7 +48,7 @@ fn check(core: &Core, request: &TxnRequest, path: &Path) -> Result<(), Error> {
     for op in branch(request, path.succeeded) {
         match &op.request {
             Some(Request::RequestRange(range)) => {
-                core.writer.reader().resolve(range.revision)?;
+                core.writer.reader().resolve_in_txn(range.revision)?;
             }
             Some(Request::RequestPut(request)) => put::check(core, request)?,
             Some(Request::RequestTxn(inner)) => {

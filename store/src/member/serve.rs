@@ -26,6 +26,7 @@ use crate::server::client_version::ClientVersion;
 use crate::server::corruption::CorruptionChecker;
 use crate::server::door::{Door, Doored};
 use crate::server::guard::{GuardLayer, Guarded};
+use crate::server::inflate::{Inflate, InflateLayer};
 use crate::server::learner::LearnerGuard;
 use crate::server::need_leader::NeedLeader;
 use crate::server::observe::{Observe, Observed};
@@ -33,8 +34,9 @@ use crate::server::ports::Ports;
 use crate::status::Identity;
 
 /// The services of the client port with all that stands before them.
-pub type ClientServices =
-    Observed<Guarded<ClientVersion, Guarded<NeedLeader, Doored<Guarded<LearnerGuard, server::Services>>>>>;
+pub type ClientServices = Observed<
+    Inflate<Guarded<ClientVersion, Guarded<NeedLeader, Doored<Guarded<LearnerGuard, server::Services>>>>>,
+>;
 
 impl Member {
     /// What the other members may call.
@@ -90,7 +92,10 @@ impl Member {
         let guard = GuardLayer(NeedLeader { consensus: self.consensus().clone() });
         let observe = Observe { stats: self.rpc_stats.clone() };
         let door = Door { gate: self.shared.gate.clone() };
-        observe.layer(GuardLayer(ClientVersion).layer(guard.layer(door.layer(services))))
+        let inflate =
+            InflateLayer { max_bytes: self.shared.max_request_bytes.saturating_add(GRPC_OVERHEAD_BYTES) };
+        let services = GuardLayer(ClientVersion).layer(guard.layer(door.layer(services)));
+        observe.layer(inflate.layer(services))
     }
 
     /// Serves clients once the member has found its place in the cluster, until `shutdown`.

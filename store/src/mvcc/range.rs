@@ -97,18 +97,23 @@ impl Order {
         Ok(Order { target, descending: order == SortOrder::Descend, requested: order != SortOrder::None })
     }
 
-    /// Stable, so that equals stay in key order.
+    /// Stable, so that equals stay in key order, also when larger ones come first.
     fn sort(self, rows: &mut [KeyValue]) {
         match self.target {
             // Rows come in key order.
+            SortTarget::Key if self.descending => rows.reverse(),
             SortTarget::Key => {}
-            SortTarget::Version => rows.sort_by_key(|row| row.version),
-            SortTarget::Create => rows.sort_by_key(|row| row.create_revision),
-            SortTarget::Mod => rows.sort_by_key(|row| row.mod_revision),
-            SortTarget::Value => rows.sort_by(|a, b| a.value.cmp(&b.value)),
+            SortTarget::Version => self.sort_by(rows, |row| row.version),
+            SortTarget::Create => self.sort_by(rows, |row| row.create_revision),
+            SortTarget::Mod => self.sort_by(rows, |row| row.mod_revision),
+            SortTarget::Value => self.sort_by(rows, |row| row.value.clone()),
         }
-        if self.descending {
-            rows.reverse();
-        }
+    }
+
+    fn sort_by<T: Ord>(self, rows: &mut [KeyValue], target: impl Fn(&KeyValue) -> T) {
+        rows.sort_by(|a, b| {
+            let ascending = target(a).cmp(&target(b));
+            if self.descending { ascending.reverse() } else { ascending }
+        });
     }
 }

@@ -65,6 +65,15 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The same for a range of a transaction: there stock etcd takes 0 alone for the current revision, and a negative one
+    /// is as far back as any.
+    pub fn resolve_in_txn(&self, requested: i64) -> Result<i64, Error> {
+        if requested < 0 && requested < self.compact_revision {
+            return Err(Error::Compacted);
+        }
+        self.resolve(requested)
+    }
+
     /// A live key with its value.
     pub fn live(&self, key: &[u8]) -> Result<Option<KeyValue>, ReadError> {
         let Some(live) = self.index.get(key) else { return Ok(None) };

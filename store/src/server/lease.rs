@@ -25,7 +25,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::credentials::Credentials;
 use super::gate::Gate;
 use super::quota::Quota;
-use super::{Shared, need_leader};
+use super::{Shared, need_leader, wording};
 use crate::apply::Reply;
 use crate::auth::Permit;
 use crate::error::Error;
@@ -170,7 +170,14 @@ impl LeaseService {
         lost: impl Future<Output = ()>,
     ) {
         let serve = async {
-            while let Ok(Some(LeaseKeepAliveRequest { id })) = requests.try_next().await {
+            loop {
+                let id = match requests.try_next().await {
+                    Ok(Some(LeaseKeepAliveRequest { id })) => id,
+                    Ok(None) => return,
+                    Err(status) => {
+                        return drop(responses.send(Err(wording::reworded_status(status))).await);
+                    }
+                };
                 let response = match self.admit_renewal(&credentials, id).await {
                     Ok(()) => self.renew(id).await.map(|mut response| {
                         self.identity.fill(&mut response.header);

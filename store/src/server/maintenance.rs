@@ -120,7 +120,8 @@ impl Maintenance for MaintenanceService {
         request: Request<DowngradeRequest>,
     ) -> Result<Response<DowngradeResponse>, Status> {
         let request = request.into_inner();
-        match request.action() {
+        let action = DowngradeAction::try_from(request.action);
+        match action.map_err(|_| Status::unknown("etcdserver: unknown method"))? {
             DowngradeAction::Validate | DowngradeAction::Enable if !is_version(&request.version) => {
                 Err(Error::WrongDowngradeVersionFormat.into())
             }

@@ -17,6 +17,7 @@ pub mod guard;
 pub mod hash;
 pub mod health;
 pub mod history;
+pub mod inflate;
 pub mod kv;
 pub mod learner;
 pub mod lease;
@@ -35,6 +36,7 @@ pub mod snapshot;
 pub mod tls;
 pub mod turns;
 pub mod watch;
+pub mod wording;
 
 use balsa_proto::etcd::etcdserverpb::auth_server::AuthServer;
 use balsa_proto::etcd::etcdserverpb::cluster_server::ClusterServer;

@@ -1,4 +1,5 @@
-//! Feeds [`RpcStats`]: stands before the services and looks at what goes in and out.
+//! Feeds [`RpcStats`]: stands before the services and looks at what goes in and out. What the library refused by itself
+//! goes out in [other words](wording).
 //!
 //! A call is finished when its trailers went out; one whose body is dropped before was cancelled by its client.
 
@@ -17,8 +18,8 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use super::client_version;
 use super::rpc_stats::{Bytes, Method, RpcStats};
+use super::{client_version, wording};
 
 #[derive(Clone)]
 pub struct Observe {
@@ -85,6 +86,7 @@ struct Call {
 
 impl Call {
     fn watch(mut self, response: Response<Body>) -> Response<Body> {
+        let response = wording::reworded(response);
         self.code = code(response.headers());
         response.map(|inner| Body::new(Outgoing { inner, call: self }))
     }

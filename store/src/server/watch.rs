@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::credentials::Credentials;
 use super::gate::Gate;
-use super::{Shared, need_leader};
+use super::{Shared, need_leader, wording};
 use crate::auth::Permit;
 use crate::error::Error;
 use crate::limits::{GRPC_OVERHEAD_BYTES, RESPONSES_IN_A_ROW};
@@ -92,7 +92,7 @@ enum Turn {
     Request(WatchRequest),
     NoMoreRequests,
     Response(WatchResponse),
-    End(Error),
+    End(Status),
 }
 
 impl Client {
@@ -106,9 +106,9 @@ impl Client {
                 },
                 Turn::NoMoreRequests => self.requests = None,
                 Turn::Response(response) => return Some((Ok(self.complete(response)), self)),
-                Turn::End(error) => {
+                Turn::End(status) => {
                     self.ended = true;
-                    return Some((Err(error.into()), self));
+                    return Some((Err(status), self));
                 }
             }
         }
@@ -127,8 +127,8 @@ impl Client {
         tokio::select! {
             biased;
             request = next_request(&mut self.requests) => request,
-            () = &mut self.shutdown => Turn::End(Error::Stopped),
-            () = &mut self.lost => Turn::End(Error::NoLeader),
+            () = &mut self.shutdown => Turn::End(Error::Stopped.into()),
+            () = &mut self.lost => Turn::End(Error::NoLeader.into()),
             response = self.watchers.next() => Turn::Response(response),
         }
     }
@@ -159,13 +159,14 @@ async fn admit(gate: &Gate, credentials: &Credentials, request: &WatchRequest) -
     gate.admit(credentials, readable).await.map(|_| ())
 }
 
-/// A broken request side is the end of the requests: the response side tells whether the client is gone.
+/// A request that cannot be read is the end of the stream, and the client is told why, if it is still there.
 async fn next_request(requests: &mut Option<Streaming<WatchRequest>>) -> Turn {
     match requests {
         None => std::future::pending().await,
         Some(stream) => match stream.next().await {
             Some(Ok(request)) => Turn::Request(request),
-            Some(Err(_)) | None => Turn::NoMoreRequests,
+            Some(Err(status)) => Turn::End(wording::reworded_status(status)),
+            None => Turn::NoMoreRequests,
         },
     }
 }

@@ -5,7 +5,7 @@
 //! | command | does |
 //! |---|---|
 //! | `watch STREAM KEY [END] [rev=] [id=] [prev_kv] [progress] [fragment] [noput] [nodelete]` | asks for a watcher; says nothing |
-//! | `cancel STREAM ID`, `progress STREAM` | likewise |
+//! | `watchs STREAM BYTES`, `cancel STREAM ID`, `progress STREAM` | likewise; the first for a key of so many bytes |
 //! | `next STREAM` | the next response of the stream |
 //! | `events STREAM N` | the next N events of the stream, in however many responses |
 //! | `sizes STREAM` | how many events each response has, up to the first that is no fragment |
@@ -108,6 +108,11 @@ impl Player {
             }
             "progress" => {
                 self.send(words[1], RequestUnion::ProgressRequest(pb::WatchProgressRequest {})).await
+            }
+            "watchs" => {
+                let key = vec![b'k'; words[2].parse().expect("a size")].into();
+                let request = pb::WatchCreateRequest { key, ..Default::default() };
+                self.send(words[1], RequestUnion::CreateRequest(request)).await
             }
             "next" => self.next(words[1]).await,
             "events" => self.events(words[1], words[2].parse().expect("a number")).await,
