@@ -34,6 +34,17 @@ const PAGES: &[(&str, &str)] = &[
     ("/debug/pprof/", NOT_FOUND),
 ];
 
+/// What is no GET of a page, and the code that stock 3.6 has for it.
+const ASKED_OTHERWISE: &[(&str, u16)] = &[
+    ("POST /nothing", 404),
+    ("PUT /", 404),
+    ("POST /debug/vars", 405),
+    ("OPTIONS /health", 200),
+    ("OPTIONS /v3/kv/range", 200),
+    ("OPTIONS /nothing", 200),
+    ("POST /v3beta/kv/range", 400),
+];
+
 #[test]
 fn pages_have_the_bodies_of_stock_etcd() {
     let metrics_url = local_url();
@@ -48,6 +59,10 @@ fn pages_have_the_bodies_of_stock_etcd() {
         let (head, _) = cluster.ask(client, "POST /health").await;
         assert!(head.starts_with("HTTP/1.1 405"), "{head}");
         assert!(head.to_lowercase().contains("access-control-allow-origin: *"), "{head}");
+        for (request, want) in ASKED_OTHERWISE {
+            let (head, _) = cluster.ask(client, request).await;
+            assert!(head.starts_with(&format!("HTTP/1.1 {want} ")), "{request}: {head}");
+        }
         let peer = &cluster.config(0).listen_peer_urls[0];
         let (head, members) = cluster.ask(peer, "GET /members").await;
         assert!(head.to_lowercase().contains("x-etcd-cluster-id: "), "{head}");
@@ -93,6 +108,8 @@ const METRICS: &[&str] = &[
     "grpc_server_handled_total{grpc_code=\"OK\",grpc_method=\"Put\",grpc_service=\"etcdserverpb.KV\",grpc_type=\"unary\"} 2",
     "grpc_server_msg_sent_total{grpc_method=\"Range\",grpc_service=\"etcdserverpb.KV\",grpc_type=\"unary\"} 1",
     "etcd_debugging_lease_granted_total 0",
+    "etcd_server_healthcheck{name=\"serializable_read\",type=\"livez\"} 1",
+    "etcd_server_healthchecks_total{name=\"serializable_read\",status=\"success\",type=\"livez\"} 1",
     "# TYPE etcd_network_client_grpc_received_bytes_total counter",
     "# TYPE etcd_disk_wal_fsync_duration_seconds histogram",
     "# TYPE process_resident_memory_bytes gauge",
@@ -107,6 +124,7 @@ fn metrics_have_the_names_of_stock_etcd() {
         cluster.put(0, "b", "1").await.unwrap();
         cluster.get(0, "a", false).await.unwrap();
         cluster.page(0, "/health").await;
+        cluster.page(0, "/livez").await;
         let text = cluster.page(0, "/metrics").await;
         for want in METRICS {
             assert!(text.lines().any(|line| line == *want), "{want} is not in\n{text}");

@@ -96,7 +96,7 @@ fn bug_17529_a_slow_watcher_is_told_of_what_it_missed() {
 
 /// 18089 and 19179: the event of a delete was lost when the compaction was at the delete itself.
 #[test]
-fn bug_19179_a_delete_at_the_compact_revision_is_still_heard_of() {
+fn bug_18089_and_19179_a_delete_at_the_compact_revision_is_still_heard_of() {
     let cluster = Cluster::start(1, |_| {});
     cluster.block_on(async |cluster| {
         cluster.put(0, "a", "1").await.unwrap();
@@ -133,7 +133,7 @@ fn bug_20707_and_14562_odd_ids_and_revisions() {
 
 /// 15274 and 17247: events came twice while a watcher went from catching up to following.
 #[test]
-fn bug_15274_no_event_comes_twice() {
+fn bug_15274_and_17247_no_event_comes_twice() {
     let cluster = Cluster::start(1, |_| {});
     cluster.block_on(async |cluster| {
         for i in 0..200 {
