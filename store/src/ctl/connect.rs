@@ -149,6 +149,10 @@ async fn dial(target: Endpoint, endpoint: &str) -> Result<Channel, tonic::transp
 
 /// A wrong password is stock's exit code 2. A store that does not control access needs no password, and takes any.
 async fn log_in(flags: &Flags, channel: &Channel) -> Result<Token, Failure> {
+    if let Some(token) = flags.auth_jwt_token.as_ref().filter(|token| !token.is_empty()) {
+        let token = token.parse().map_err(|_| Failure::bad_args("--auth-jwt-token is not a header"))?;
+        return Ok(Token(Some(token)));
+    }
     let Some(Identity { name, password }) = flags.identity.clone() else { return Ok(Token::default()) };
     let asked = AuthClient::new(channel.clone()).authenticate(AuthenticateRequest { name, password }).await;
     match asked {

@@ -69,6 +69,9 @@ pub struct Flags {
     /// Password for authentication (if this option is used, --user option shouldn't include password)
     #[arg(long, global = true, env = "ETCDCTL_PASSWORD", hide_env_values = true)]
     pub password: Option<String>,
+    /// Signed token to show in place of what --user and --password would get
+    #[arg(long, global = true, env = "ETCDCTL_AUTH_JWT_TOKEN", hide_env_values = true)]
+    pub auth_jwt_token: Option<String>,
     /// Dial timeout for client connections
     #[arg(long, global = true, env = "ETCDCTL_DIAL_TIMEOUT", default_value = "2s", value_parser = duration::parse)]
     pub dial_timeout: Duration,
@@ -123,6 +126,12 @@ impl Flags {
         if !self.discovery_srv.is_empty() || !self.discovery_srv_name.is_empty() {
             return Err(Failure::bad_args(
                 "--discovery-srv is not offered: look the SRV records up and give the addresses as --endpoints",
+            ));
+        }
+        let is_given = |flag: &Option<String>| flag.as_ref().is_some_and(|value| !value.is_empty());
+        if is_given(&self.auth_jwt_token) && (is_given(&self.user) || is_given(&self.password)) {
+            return Err(Failure::bad_args(
+                "--auth-jwt-token cannot be set with --user or --password, choose one",
             ));
         }
         self.identity = identity(self.user.as_deref(), self.password.as_deref(), "Password: ")?;

@@ -33,6 +33,9 @@ const GATES: &[Gate] = &[
     gate("SetMemberLocalAddr", Some(false), "connections to peers use the address that the routes give"),
     gate("StopGRPCServiceOnDefrag", None, "defragmenting does not stop the service"),
     gate("TxnModeWriteWithSharedBuffer", None, "transactions read from a version that nobody changes"),
+    // Of etcd 3.7.
+    gate("FastLeaseKeepAlive", None, "a renewal waits for nothing to be applied once the lease is there"),
+    gate("PriorityRequest", Some(false), "requests are served in the order in which they come"),
 ];
 
 /// For clap.
@@ -62,6 +65,7 @@ mod tests {
     #[test]
     fn gates_are_taken_or_refused_by_name() {
         assert!(parse("InitialCorruptCheck=true,AllAlpha=false").is_ok());
+        assert!(parse("FastLeaseKeepAlive=true,PriorityRequest=false").is_ok());
         assert_eq!(parse("Nonsense=true"), Err("unrecognized feature gate: Nonsense".to_owned()));
         assert!(parse("LeaseCheckpoint=true").is_err_and(|why| why.contains("is not supported")));
         assert!(is_on("AllAlpha=false, InitialCorruptCheck=true", INITIAL_CORRUPT_CHECK));

@@ -258,6 +258,12 @@ fn a_signed_token_is_bound_to_the_users_that_it_was_made_for() {
         }
         let token = login(cluster, 1, "alice").await;
         assert_eq!(put(cluster.kv(2), &token, "a").await, Ok(()));
+        let is_taken = |token: &str| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_balsactl"));
+            command.args(["--endpoints", &cluster.endpoint(2), "--auth-jwt-token", token, "put", "a", "1"]);
+            command.output().unwrap().status.success()
+        };
+        assert!(is_taken(&token) && !is_taken("another"));
     });
 }
 
