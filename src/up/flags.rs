@@ -3,12 +3,12 @@
 use std::net::Ipv4Addr;
 
 use anyhow::{Context, Result};
+use balsa_apiserver::pki::Part;
 use clap::{Args, FromArgMatches};
 
 use super::settings::{CLUSTER_DNS, CLUSTER_DOMAIN, POD_RANGE, SERVICE_RANGE, Settings};
 
 pub fn store(settings: &Settings) -> Result<balsa_store::Config> {
-    let etcd = |name: &str| settings.layout.pki_file(&format!("etcd/{name}")).display().to_string();
     let (client, peer) = (settings.store_url(), settings.store_peer_url());
     let mut line = Line::default();
     line.flag("name", &settings.node_name);
@@ -18,42 +18,27 @@ pub fn store(settings: &Settings) -> Result<balsa_store::Config> {
     line.flag("listen-peer-urls", &peer);
     line.flag("initial-advertise-peer-urls", &peer);
     line.flag("initial-cluster", format!("{}={peer}", settings.node_name));
-    line.flag("cert-file", etcd("server.crt"));
-    line.flag("key-file", etcd("server.key"));
-    line.flag("trusted-ca-file", etcd("ca.crt"));
+    line.files(Part::Store, settings);
     line.flag("client-cert-auth", true);
-    line.flag("peer-cert-file", etcd("peer.crt"));
-    line.flag("peer-key-file", etcd("peer.key"));
-    line.flag("peer-trusted-ca-file", etcd("ca.crt"));
     line.flag("peer-client-cert-auth", true);
     line.parse::<balsa_store::Args>()?.into_config().context("settings of the store")
 }
 
 pub fn apiserver(settings: &Settings) -> Result<balsa_apiserver::Config> {
-    let pki = |name: &str| settings.layout.pki_file(name).display().to_string();
     let mut line = Line::default();
     match &settings.etcd_servers {
         Some(servers) => line.flag("etcd-servers", servers),
         None => {
             line.flag("etcd-servers", settings.store_url());
-            line.flag("etcd-cafile", pki("etcd/ca.crt"));
-            line.flag("etcd-certfile", pki("apiserver-etcd-client.crt"));
-            line.flag("etcd-keyfile", pki("apiserver-etcd-client.key"));
+            line.files(Part::StoreClient, settings);
         }
     }
     line.flag("secure-port", settings.secure_port);
     line.flag("advertise-address", settings.node_ip);
     line.flag("cert-dir", settings.layout.pki_dir().display());
-    line.flag("tls-cert-file", pki("apiserver.crt"));
-    line.flag("tls-private-key-file", pki("apiserver.key"));
-    line.flag("client-ca-file", pki("ca.crt"));
+    line.files(Part::Apiserver, settings);
     line.flag("authorization-mode", "Node,RBAC");
-    line.flag("service-account-key-file", pki("sa.pub"));
-    line.flag("service-account-signing-key-file", pki("sa.key"));
     line.flag("service-cluster-ip-range", SERVICE_RANGE);
-    line.flag("kubelet-certificate-authority", pki("ca.crt"));
-    line.flag("kubelet-client-certificate", pki("apiserver-kubelet-client.crt"));
-    line.flag("kubelet-client-key", pki("apiserver-kubelet-client.key"));
     line.parse::<balsa_apiserver::Args>()?.into_config().context("settings of the apiserver")
 }
 
@@ -77,7 +62,6 @@ pub fn scheduler(settings: &Settings) -> Result<balsa_controllers::SchedulerConf
 }
 
 pub fn nodeagent(settings: &Settings) -> Result<balsa_nodeagent::Config> {
-    let pki = |name: &str| settings.layout.pki_file(name).display().to_string();
     let mut line = Line::default();
     line.flag("kubeconfig", settings.layout.component_kubeconfig("kubelet").display());
     line.flag("hostname-override", &settings.node_name);
@@ -90,9 +74,7 @@ pub fn nodeagent(settings: &Settings) -> Result<balsa_nodeagent::Config> {
     line.flag("cluster-dns", CLUSTER_DNS);
     line.flag("cluster-domain", CLUSTER_DOMAIN);
     line.flag("cluster-cidr", POD_RANGE);
-    line.flag("client-ca-file", pki("ca.crt"));
-    line.flag("tls-cert-file", pki("kubelet.crt"));
-    line.flag("tls-private-key-file", pki("kubelet.key"));
+    line.files(Part::Nodeagent, settings);
     line.parse::<balsa_nodeagent::Args>()?.into_config().context("settings of the node agent")
 }
 
@@ -103,6 +85,13 @@ struct Line(Vec<String>);
 impl Line {
     fn flag(&mut self, name: &str, value: impl std::fmt::Display) {
         self.0.push(format!("--{name}={value}"));
+    }
+
+    /// The certificates and keys that `part` reads.
+    fn files(&mut self, part: Part, settings: &Settings) {
+        for (name, file) in part.flags(&settings.layout.pki_dir()) {
+            self.flag(name, file);
+        }
     }
 
     fn parse<A: Args + FromArgMatches>(self) -> Result<A> {

@@ -9,6 +9,7 @@
 
 mod authority;
 mod files;
+mod flags;
 mod kubeconfig;
 #[cfg(test)]
 mod pki_test;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use rcgen::KeyPair;
 
 pub use self::authority::{Authority, CertKey, Usage};
+pub use self::flags::Part;
 pub use self::kubeconfig::Kubeconfig;
 pub use self::store::StoreCerts;
 

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use balsa_chaos_tests::cluster::sabotage::Sabotage;
 use balsa_chaos_tests::cluster::{self, ClusterScenario};
 use balsa_chaos_tests::history::History;
 use balsa_chaos_tests::lab::Target;
@@ -57,6 +58,9 @@ struct Lab {
     /// Run each scenario this many times, with a new seed each time
     #[arg(long, default_value_t = 1)]
     runs: u64,
+    /// Make a bug on purpose around a cluster, to see it noticed; `chaos sim` has those around a store
+    #[arg(long, value_enum)]
+    sabotage: Vec<Sabotage>,
     /// Folder for the folders of runs
     #[arg(long, default_value = "chaos-runs")]
     out: PathBuf,
@@ -107,6 +111,26 @@ impl Any {
         }
     }
 
+    /// Adds bugs that are made on purpose.
+    fn sabotage(&mut self, bugs: &[Sabotage]) -> Result<()> {
+        match self {
+            Self::Store(scenario) => ensure!(
+                bugs.is_empty(),
+                "--sabotage: {} is for a store, whose bugs are made by ./dev chaos sim --sabotage",
+                scenario.name
+            ),
+            Self::Cluster(scenario) => scenario.sabotage.extend(bugs),
+        }
+        Ok(())
+    }
+
+    fn bugs(&self) -> &[Sabotage] {
+        match self {
+            Self::Store(_) => &[],
+            Self::Cluster(scenario) => &scenario.sabotage,
+        }
+    }
+
     fn demands(&self) -> Demands {
         match self {
             Self::Store(scenario) => Demands {
@@ -152,7 +176,8 @@ fn run_all(lab: &Lab) -> Result<u8> {
     let mut codes = Vec::new();
     for name in &lab.scenarios {
         let text = find(name)?;
-        let scenario = Any::parse(&text).with_context(|| name.clone())?;
+        let mut scenario = Any::parse(&text).with_context(|| name.clone())?;
+        scenario.sabotage(&lab.sabotage)?;
         for turn in 0..lab.runs {
             if !INTERRUPTED.load(Ordering::Relaxed) {
                 codes.push(run_one(lab, &scenario, &text, first_seed + turn)?);
@@ -189,10 +214,18 @@ fn run_one(lab: &Lab, scenario: &Any, text: &str, seed: u64) -> Result<u8> {
         Any::Cluster(scenario) => cluster::run::run(scenario, &options)?,
     };
     let verdict = judge(scenario, &history, &facts, &folder)?;
+    for bug in scenario.bugs() {
+        let (name, property) = (bug.name(), bug.caught_by().0);
+        let seen = if bug.is_noticed(&verdict) { "noticed" } else { "NOT NOTICED" };
+        println!("sabotage {name}: {seen} by {property}");
+    }
     if verdict.exit_code() != 0 {
-        let flag = if lab.target == Kind::Etcd { " --target etcd" } else { "" };
+        let mut flags = if lab.target == Kind::Etcd { " --target etcd" } else { "" }.to_owned();
+        for bug in &lab.sabotage {
+            flags += &format!(" --sabotage {}", bug.name());
+        }
         println!(
-            "AGAIN ./dev chaos lab {} --seed {seed}{flag}\nJUDGE ./dev chaos check {}",
+            "AGAIN ./dev chaos lab {} --seed {seed}{flags}\nJUDGE ./dev chaos check {}",
             scenario.name(),
             folder.display()
         );

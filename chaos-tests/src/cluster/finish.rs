@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -17,15 +17,13 @@ use crate::workloads::api::{ApiContext, Kind, list_all};
 
 /// After healing, everything must serve within this time.
 const RECOVERY_MAX: Duration = Duration::from_secs(90);
-/// And then settle within this one: nodes come back, pods are made and deleted.
-const SETTLE_MAX: Duration = Duration::from_secs(90);
 /// How long nothing may be written.
 const REST: Duration = Duration::from_secs(4);
 
 const KINDS: [Kind; 4] = [Kind::ConfigMap, Kind::Pod, Kind::Service, Kind::EndpointSlice];
 
-/// What fails becomes an incident; what does not settle is recorded as it is.
-pub fn finish(cluster: &mut KubeCluster, gateway: &Gateway, context: &ApiContext) {
+/// What fails becomes an incident; what has not settled after `settle_max` is recorded as it is.
+pub fn finish(cluster: &mut KubeCluster, gateway: &Gateway, context: &ApiContext, settle_max: Duration) {
     let recorder = &context.recorder;
     for (machine, text) in cluster.deaths() {
         incident(recorder, &machine, text);
@@ -33,7 +31,7 @@ pub fn finish(cluster: &mut KubeCluster, gateway: &Gateway, context: &ApiContext
     if let Err(error) = cluster.wait_ready(RECOVERY_MAX) {
         return incident(recorder, "", format!("after healing: {error:#}"));
     }
-    match settle(cluster, gateway, context) {
+    match settle(cluster, gateway, context, settle_max) {
         Ok(fixpoint) => recorder.record_blocking(Record::Fixpoint(fixpoint)),
         Err(error) => incident(recorder, "", format!("the cluster cannot be looked at: {error:#}")),
     }
@@ -45,8 +43,13 @@ pub fn incident(recorder: &Recorder, machine: &str, text: String) {
 }
 
 /// Looks until all is as it should be, or the time is over.
-fn settle(cluster: &KubeCluster, gateway: &Gateway, context: &ApiContext) -> Result<Fixpoint> {
-    let deadline = Instant::now() + SETTLE_MAX;
+fn settle(
+    cluster: &KubeCluster,
+    gateway: &Gateway,
+    context: &ApiContext,
+    settle_max: Duration,
+) -> Result<Fixpoint> {
+    let deadline = Instant::now() + settle_max;
     loop {
         let before = keys(cluster)?;
         let started = Instant::now();
@@ -83,14 +86,11 @@ fn is_settled(fixpoint: &Fixpoint) -> bool {
 }
 
 /// Keys of the store, each with the revision that it was written at.
-fn keys(cluster: &KubeCluster) -> Result<BTreeMap<String, u64>> {
+pub(super) fn keys(cluster: &KubeCluster) -> Result<BTreeMap<String, u64>> {
     eventually("the store lists its keys", Duration::from_secs(10), || {
-        let arguments = ["get", "/registry/", "--prefix", "--keys-only", "-w", "json"];
-        let output = cluster.balsactl(&arguments).output().context("run balsactl")?;
-        if !output.status.success() {
-            bail!("balsactl get: {}", String::from_utf8_lossy(&output.stderr));
-        }
-        let answer: Value = serde_json::from_slice(&output.stdout).context("read balsactl's answer")?;
+        let output =
+            cluster.balsactl_ok(&["get", "/registry/", "--prefix", "--keys-only", "-w", "json"], "")?;
+        let answer: Value = serde_json::from_str(&output).context("read balsactl's answer")?;
         answer["kvs"].as_array().map(Vec::as_slice).unwrap_or_default().iter().map(key).collect()
     })
 }

@@ -1,6 +1,9 @@
 //! The command line of each part on its machine: the flags that the stock component has, nothing of the lab's own.
 
 use std::net::Ipv4Addr;
+use std::path::Path;
+
+use balsa_apiserver::pki::Part;
 
 use super::init::DATA;
 use super::topology::{Kind, MachinePlan, Role, Topology};
@@ -56,13 +59,8 @@ fn store(line: &mut Line, machine: &MachinePlan, topology: &Topology) {
     line.flag("listen-peer-urls", &peer);
     line.flag("initial-advertise-peer-urls", &peer);
     line.flag("initial-cluster", members.join(","));
-    line.flag("cert-file", pki("etcd/server.crt"));
-    line.flag("key-file", pki("etcd/server.key"));
-    line.flag("trusted-ca-file", pki("etcd/ca.crt"));
+    line.files(Part::Store);
     line.flag("client-cert-auth", true);
-    line.flag("peer-cert-file", pki("etcd/peer.crt"));
-    line.flag("peer-key-file", pki("etcd/peer.key"));
-    line.flag("peer-trusted-ca-file", pki("etcd/ca.crt"));
     line.flag("peer-client-cert-auth", true);
 }
 
@@ -73,22 +71,13 @@ fn apiserver(line: &mut Line, machine: &MachinePlan, topology: &Topology) {
         Kind::External | Kind::Store => topology.addresses_of(Role::Store),
     };
     line.flag("etcd-servers", stores.into_iter().map(store_url).collect::<Vec<_>>().join(","));
-    line.flag("etcd-cafile", pki("etcd/ca.crt"));
-    line.flag("etcd-certfile", pki("apiserver-etcd-client.crt"));
-    line.flag("etcd-keyfile", pki("apiserver-etcd-client.key"));
+    line.files(Part::StoreClient);
     line.flag("secure-port", API_PORT);
     line.flag("advertise-address", machine.address());
     line.flag("cert-dir", format!("{DATA}/pki"));
-    line.flag("tls-cert-file", pki("apiserver.crt"));
-    line.flag("tls-private-key-file", pki("apiserver.key"));
-    line.flag("client-ca-file", pki("ca.crt"));
+    line.files(Part::Apiserver);
     line.flag("authorization-mode", "Node,RBAC");
-    line.flag("service-account-key-file", pki("sa.pub"));
-    line.flag("service-account-signing-key-file", pki("sa.key"));
     line.flag("service-cluster-ip-range", SERVICE_RANGE);
-    line.flag("kubelet-certificate-authority", pki("ca.crt"));
-    line.flag("kubelet-client-certificate", pki("apiserver-kubelet-client.crt"));
-    line.flag("kubelet-client-key", pki("apiserver-kubelet-client.key"));
 }
 
 fn nodeagent(line: &mut Line, machine: &MachinePlan) {
@@ -99,9 +88,7 @@ fn nodeagent(line: &mut Line, machine: &MachinePlan) {
     line.flag("cluster-dns", CLUSTER_DNS);
     line.flag("cluster-domain", CLUSTER_DOMAIN);
     line.flag("cluster-cidr", POD_RANGE);
-    line.flag("client-ca-file", pki("ca.crt"));
-    line.flag("tls-cert-file", pki("kubelet.crt"));
-    line.flag("tls-private-key-file", pki("kubelet.key"));
+    line.files(Part::Nodeagent);
     // The machines share one disk, which their pods hardly use, whatever else is on it.
     line.flag("eviction-hard", "memory.available<100Mi,nodefs.available<1%");
     line.flag("resolv-conf", format!("{DATA}/resolv.conf"));
@@ -126,6 +113,13 @@ struct Line(Vec<String>);
 impl Line {
     fn flag(&mut self, name: &str, value: impl std::fmt::Display) {
         self.0.push(format!("--{name}={value}"));
+    }
+
+    /// The certificates and keys that `part` reads.
+    fn files(&mut self, part: Part) {
+        for (name, file) in part.flags(&Path::new(DATA).join("pki")) {
+            self.flag(name, file);
+        }
     }
 }
 

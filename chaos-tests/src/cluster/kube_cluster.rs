@@ -4,7 +4,6 @@
 //! every process. [`KubeCluster::leave`] is the way to let it go on instead.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -18,7 +17,7 @@ use super::life::Life;
 use super::machine::Machine;
 use super::pki::Authorities;
 use super::topology::{MachinePlan, Role, Topology};
-use crate::lab::cluster::{expect_success, make_busybox_image};
+use crate::lab::cluster::make_busybox_image;
 use crate::lab::{Condition, Host, Network, binary, eventually};
 
 /// How a cluster is to be, and where it keeps its files.
@@ -162,6 +161,10 @@ impl KubeCluster {
         }
     }
 
+    pub(super) fn door(&self) -> &Door {
+        &self.door
+    }
+
     pub fn log_of(&self, unit: &Unit) -> PathBuf {
         self.setup.folder.join(format!("{}.log", unit.name.replace('/', "-")))
     }
@@ -230,6 +233,17 @@ impl KubeCluster {
             self.machines[machine].switch_on(&data)?;
         }
         self.start_missing(|unit| unit.machine == machine)
+    }
+
+    /// A program beside the cluster's parts, which ends with its machine.
+    pub(super) fn start_beside(
+        &mut self,
+        machine: usize,
+        program: &Path,
+        arguments: &[String],
+    ) -> Result<Life> {
+        let log = self.setup.folder.join(format!("{}-beside.log", self.plans[machine].name));
+        self.machines[machine].start(program, arguments, &log)
     }
 
     pub(super) fn start_missing(&mut self, wanted: impl Fn(&Unit) -> bool) -> Result<()> {
@@ -301,71 +315,6 @@ impl KubeCluster {
              - {{ name: dns-tcp, protocol: TCP, port: 53 }}\n"
         );
         self.apply(&manifest)
-    }
-
-    /// `kubectl apply` of a manifest.
-    pub fn apply(&self, manifest: &str) -> Result<()> {
-        let mut command = self.kubectl(&["apply", "-f", "-"]);
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("run kubectl (package kubernetes-client)")?;
-        let mut input = child.stdin.take().expect("its input is piped");
-        std::io::Write::write_all(&mut input, manifest.as_bytes()).context("give kubectl the manifest")?;
-        drop(input);
-        expect_success("kubectl apply", &child.wait_with_output().context("wait for kubectl")?).map(drop)
-    }
-
-    /// The machine whose member says of itself that it leads.
-    pub fn store_leader(&self) -> Result<usize> {
-        let output = self.balsactl(&["endpoint", "status", "-w", "json"]).output().context("run balsactl")?;
-        // One that is down makes it fail and the others answer all the same.
-        let answers: Vec<serde_json::Value> =
-            serde_json::from_slice(&output.stdout).context("no member of the store answers")?;
-        for answer in &answers {
-            let status = &answer["Status"];
-            if status["leader"].as_u64().is_some_and(|id| Some(id) == status["header"]["member_id"].as_u64())
-            {
-                let url = answer["Endpoint"].as_str().unwrap_or_default();
-                let is_it = |plan: &MachinePlan| flags::store_url(plan.address()) == url;
-                return self.plans.iter().position(is_it).with_context(|| format!("nobody is {url}"));
-            }
-        }
-        bail!("no member says that it leads")
-    }
-
-    /// kubectl as the administrator, through the balancer.
-    pub fn kubectl(&self, arguments: &[&str]) -> Command {
-        let mut command = self.command("kubectl");
-        command
-            .env("KUBECONFIG", self.kubeconfig())
-            .arg("--cache-dir")
-            .arg(self.setup.data.join("kube-cache"))
-            .arg("--request-timeout=10s")
-            .args(arguments);
-        command
-    }
-
-    pub fn kubectl_ok(&self, arguments: &[&str]) -> Result<String> {
-        let output = self.kubectl(arguments).output().context("run kubectl (package kubernetes-client)")?;
-        expect_success(&format!("kubectl {}", arguments.join(" ")), &output)
-    }
-
-    /// balsactl with all members as endpoints.
-    pub fn balsactl(&self, arguments: &[&str]) -> Command {
-        let program = binary("balsactl").unwrap_or_else(|_| "balsactl".into());
-        let mut command = self.command(program);
-        command.envs(entrances::balsactl_variables(&self.setup)).args(arguments);
-        command
-    }
-
-    fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        match &self.door {
-            Door::Clients(host) => host.command(program),
-            Door::Uplink => Command::new(program),
-        }
     }
 }
 

@@ -6,9 +6,10 @@
 //! | [`machine`], [`init`], [`life`], [`cgroups`] | a machine, its first process, its other processes, what stays of it |
 //! | [`pki`], [`flags`], [`entrances`] | certificates, command lines, the administrator's files |
 //! | [`balancer`] | the way to the apiservers |
-//! | [`kube_cluster`] | all of these together |
+//! | [`kube_cluster`], [`tools`] | all of these together, and the commands that use it |
 //! | [`fault`], [`target`] | what is done to it, and to whom |
 //! | [`scenario`], [`run`], [`finish`], [`processes`] | a run with a verdict, and what is looked at |
+//! | [`sabotage`] | bugs made on purpose, to see them noticed |
 //! | [`state`] | a cluster that outlives the command that started it (`./dev lab`) |
 
 pub mod balancer;
@@ -24,9 +25,11 @@ pub mod machine;
 pub mod pki;
 pub mod processes;
 pub mod run;
+pub mod sabotage;
 pub mod scenario;
 pub mod state;
 pub mod target;
+pub mod tools;
 pub mod topology;
 
 pub use kube_cluster::{KubeCluster, Setup};

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fault::{Struck, Verb};
 use super::kube_cluster::{KubeCluster, Setup};
+use super::sabotage::Sabotage;
 use super::scenario::{ClusterScenario, Workload};
 use super::{finish, processes};
 use crate::history::object::ProcessSample;
@@ -65,6 +66,7 @@ pub fn run(scenario: &ClusterScenario, options: &Options) -> Result<History> {
         timeout: scenario.request_timeout,
         seed: options.seed,
         stop: CancellationToken::new(),
+        tampering: Sabotage::on_the_way(&scenario.sabotage),
     };
     let gateway = Gateway::on(cluster.clients_host().context("the lab's clients have a host")?)?;
     Run { scenario, options, gateway, cluster, context }.go(collected)
@@ -97,6 +99,9 @@ fn kubeconfig(path: &Path) -> Result<Kubeconfig> {
 impl Run<'_> {
     fn go(mut self, collected: Collected) -> Result<History> {
         let mut clients = self.start_workloads();
+        for sabotage in &self.scenario.sabotage {
+            sabotage.while_clients_work(&mut self.cluster, &self.context)?;
+        }
         let length = self.options.duration.unwrap_or(self.scenario.duration);
         let mut strikes = Strikes::new(self.context.recorder.clone(), self.options.seed);
         let (recorder, faults) = (&self.context.recorder, &self.scenario.faults);
@@ -116,7 +121,11 @@ impl Run<'_> {
             // What does not end is aborted with its set.
             let _ = tokio::time::timeout(STOP_MAX, all).await;
         });
-        finish::finish(&mut self.cluster, &self.gateway, &self.context);
+        for sabotage in &self.scenario.sabotage {
+            sabotage.while_clients_rest(&mut self.cluster, &self.gateway, &self.context)?;
+        }
+        let settle_max = self.scenario.settles_within;
+        finish::finish(&mut self.cluster, &self.gateway, &self.context, settle_max);
         let Self { context, gateway, .. } = self;
         drop((context, gateway));
         let history = collected.finish()?;

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::fault::Verb;
+use super::sabotage::Sabotage;
 use super::topology::{Kind, Topology};
 use crate::properties::Property;
 use crate::scenario::{Plan, duration};
@@ -37,6 +38,12 @@ pub struct ClusterScenario {
     /// The longest time without an acknowledged write around a fault that is no violation.
     #[serde(default, deserialize_with = "duration::optional")]
     pub writes_resume_within: Option<Duration>,
+    /// After healing: nodes come back, pods are made and deleted.
+    #[serde(default = "ninety_seconds", deserialize_with = "duration::deserialize")]
+    pub settles_within: Duration,
+    /// Bugs that are made on purpose.
+    #[serde(default)]
+    pub sabotage: Vec<Sabotage>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -84,6 +91,10 @@ fn one() -> u8 {
     1
 }
 
+fn ninety_seconds() -> Duration {
+    Duration::from_secs(90)
+}
+
 fn three_seconds() -> Duration {
     Duration::from_secs(3)
 }
@@ -108,6 +119,8 @@ faults:
         assert!(ClusterScenario::is_one(SMALL));
         let scenario = ClusterScenario::parse(SMALL).unwrap();
         assert_eq!(scenario.topology(), Topology { kind: Kind::External, members: 3, workers: 1 });
+        let sabotaged = ClusterScenario::parse(&format!("{SMALL}sabotage: [object-lost]\n")).unwrap();
+        assert_eq!(sabotaged.sabotage, [Sabotage::ObjectLost]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod corrupt;
 pub mod disk_trouble;
 pub mod kill;
 pub mod member_replace;
+pub mod move_leader;
 pub mod partition;
 pub mod pause;
 pub mod power_cut;
@@ -18,7 +19,7 @@ pub mod target;
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use serde::Deserialize;
@@ -103,6 +104,11 @@ pub enum Verb {
         #[serde(default)]
         target: Target,
     },
+    /// Leadership is handed to the target, or to its first if it is several.
+    MoveLeader {
+        #[serde(default = "follower")]
+        target: Target,
+    },
     /// Certificates run out before they are renewed.
     CertificateExpiry {
         #[serde(default)]
@@ -148,6 +154,11 @@ impl Verb {
             Self::MemberReplace { target } => {
                 Box::new(member_replace::MemberReplace::new(target.resolve(cluster, random)?))
             }
+            Self::MoveLeader { target } => {
+                let chosen = target.resolve(cluster, random)?;
+                let heir = chosen.first().context("nobody runs who could lead instead")?;
+                Box::new(move_leader::MoveLeader::new(*heir))
+            }
             Self::CertificateExpiry { target } => {
                 Box::new(certificate_expiry::CertificateExpiry::new(target.resolve(cluster, random)?))
             }
@@ -167,6 +178,7 @@ impl Verb {
             Self::Corrupt { .. } => "corrupt",
             Self::ClockStep { .. } => "clock_step",
             Self::MemberReplace { .. } => "member_replace",
+            Self::MoveLeader { .. } => "move_leader",
             Self::CertificateExpiry { .. } => "certificate_expiry",
         }
     }
@@ -185,6 +197,7 @@ impl Verb {
             | Self::Corrupt { .. }
             | Self::ClockStep { .. }
             | Self::MemberReplace { .. }
+            | Self::MoveLeader { .. }
             | Self::CertificateExpiry { .. } => false,
         }
     }
@@ -193,6 +206,10 @@ impl Verb {
     pub fn needs_tls(&self) -> bool {
         matches!(self, Self::CertificateExpiry { .. })
     }
+}
+
+fn follower() -> Target {
+    Target::Follower
 }
 
 /// `m1, m3`.

@@ -1,10 +1,13 @@
-//! Members are removed and added by the store's own RPCs, asked of another member.
+//! Members are removed and added, and leadership is handed on, by the store's own RPCs.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use balsa_proto::etcd::etcdserverpb::cluster_client::ClusterClient;
-use balsa_proto::etcd::etcdserverpb::{MemberAddRequest, MemberListRequest, MemberRemoveRequest};
+use balsa_proto::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
+use balsa_proto::etcd::etcdserverpb::{
+    MemberAddRequest, MemberListRequest, MemberRemoveRequest, MoveLeaderRequest,
+};
 
 use super::{Condition, StoreCluster, eventually};
 
@@ -39,6 +42,25 @@ impl StoreCluster {
             }
             let add = MemberAddRequest { peer_ur_ls: vec![peer_url], ..MemberAddRequest::default() };
             client.member_add(add).await.map(drop)
+        })
+    }
+
+    /// Hands leadership to a member, asked of the one who leads; nothing to do if it leads already.
+    pub fn move_leader(&self, number: usize) -> Result<()> {
+        let name = self.members()[number].name();
+        eventually(&format!("leadership is handed to {name}"), CHANGE_MAX, || {
+            let target_id = self.status(number)?.header.context("a status without a header")?.member_id;
+            let leader = self.leader(ASK_TIMEOUT)?;
+            if leader == number {
+                return Ok(());
+            }
+            let endpoint = self.endpoints().swap_remove(leader);
+            self.gateway().run(async move {
+                let mut client = MaintenanceClient::new(endpoint.connect(ASK_TIMEOUT).await?);
+                let request = client.move_leader(MoveLeaderRequest { target_id });
+                let answer = tokio::time::timeout(ASK_TIMEOUT, request).await;
+                answer.context("no answer")?.with_context(|| format!("ask {}", endpoint.name)).map(drop)
+            })
         })
     }
 

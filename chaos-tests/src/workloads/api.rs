@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use kube::api::{Api, ApiResource, DynamicObject, ListParams};
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio_util::sync::CancellationToken;
+use tower::layer::layer_fn;
 
+use super::tampering::{Tampered, Tampering};
 use crate::history::Record;
 use crate::history::Recorder;
 use crate::history::object::{ObjectOperation, ObjectOutcome, ObjectVerb, Seen};
@@ -23,6 +26,7 @@ pub struct ApiContext {
     pub timeout: Duration,
     pub seed: u64,
     pub stop: CancellationToken,
+    pub tampering: Tampering,
 }
 
 /// A kind that workloads use.
@@ -62,7 +66,12 @@ impl ApiContext {
             .await
             .context("use the kubeconfig")?;
         config.connect_timeout = Some(self.timeout);
-        Client::try_from(config).context("make a client of the API")
+        let builder = ClientBuilder::try_from(config).context("make a client of the API")?;
+        if self.tampering == Tampering::default() {
+            return Ok(builder.build());
+        }
+        let tampering = self.tampering;
+        Ok(builder.with_layer(&layer_fn(|way| Tampered::new(way, tampering))).build())
     }
 
     /// Random choices of client `number`.

@@ -37,6 +37,7 @@ impl Default for Kubernetes {
 
 /// Must be there before the clients start.
 pub const NAMESPACE: &str = "chaos-traffic";
+pub const OBJECT_PREFIX: &str = "object-";
 
 impl Kubernetes {
     pub fn start(&self, next: &mut u32, context: &ApiContext, tasks: &mut JoinSet<()>) {
@@ -70,7 +71,7 @@ async fn work(plan: Kubernetes, client: u32, context: ApiContext) {
     let mut random = context.choices(client);
     let mut worker = Worker { client, api, context, known: BTreeMap::new(), writes: 0 };
     while worker.context.pause(plan.pause.0).await {
-        let name = format!("object-{}", random.random_range(0..plan.objects));
+        let name = format!("{OBJECT_PREFIX}{}", random.random_range(0..plan.objects));
         worker.step(name, &mut random).await;
     }
 }

@@ -12,6 +12,7 @@ pub mod lock;
 pub mod object_watcher;
 pub mod pods;
 pub mod register;
+pub mod tampering;
 pub mod transaction;
 pub mod watch;
 pub mod watch_stream;

@@ -46,6 +46,10 @@ pub const PROCESS_MARK: &str = "balsa-chaos-pod";
 /// Until a drained node takes pods again.
 const DRAINED_FOR: Duration = Duration::from_secs(4);
 
+pub fn ordinal_name(ordinal: u32) -> String {
+    format!("ordinal-{ordinal}")
+}
+
 /// What must be there before the workload starts.
 pub fn manifest() -> String {
     let pod = pod_spec();
@@ -66,7 +70,7 @@ impl Pods {
         tasks.spawn(change(self.clone(), *next, context.clone()));
         *next += 1;
         for ordinal in 0..self.ordinals {
-            tasks.spawn(keep(format!("ordinal-{ordinal}"), *next, self.pause.0, context.clone()));
+            tasks.spawn(keep(ordinal_name(ordinal), *next, self.pause.0, context.clone()));
             *next += 1;
         }
         if let Some(every) = self.drain_every {
