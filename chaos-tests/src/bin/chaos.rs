@@ -180,14 +180,15 @@ fn run_all(lab: &Lab) -> Result<u8> {
         scenario.sabotage(&lab.sabotage)?;
         for turn in 0..lab.runs {
             if !INTERRUPTED.load(Ordering::Relaxed) {
-                codes.push(run_one(lab, &scenario, &text, first_seed + turn)?);
+                codes.push(run_one(lab, name, &scenario, &text, first_seed + turn)?);
             }
         }
     }
     Ok([1, 2].into_iter().find(|code| codes.contains(code)).unwrap_or(0))
 }
 
-fn run_one(lab: &Lab, scenario: &Any, text: &str, seed: u64) -> Result<u8> {
+/// `name` is what the command line calls the scenario.
+fn run_one(lab: &Lab, name: &str, scenario: &Any, text: &str, seed: u64) -> Result<u8> {
     ensure!(
         lab.target == Kind::Balsa || matches!(scenario, Any::Store(_)),
         "--target etcd: {} is for a cluster, which is Balsa's own",
@@ -215,22 +216,28 @@ fn run_one(lab: &Lab, scenario: &Any, text: &str, seed: u64) -> Result<u8> {
     };
     let verdict = judge(scenario, &history, &facts, &folder)?;
     for bug in scenario.bugs() {
-        let (name, property) = (bug.name(), bug.caught_by().0);
         let seen = if bug.is_noticed(&verdict) { "noticed" } else { "NOT NOTICED" };
-        println!("sabotage {name}: {seen} by {property}");
+        println!("sabotage {}: {seen} by {}", bug.name(), bug.caught_by().0);
     }
     if verdict.exit_code() != 0 {
-        let mut flags = if lab.target == Kind::Etcd { " --target etcd" } else { "" }.to_owned();
-        for bug in &lab.sabotage {
-            flags += &format!(" --sabotage {}", bug.name());
-        }
-        println!(
-            "AGAIN ./dev chaos lab {} --seed {seed}{flags}\nJUDGE ./dev chaos check {}",
-            scenario.name(),
-            folder.display()
-        );
+        println!("AGAIN {}\nJUDGE ./dev chaos check {}", again(lab, name, seed), folder.display());
     }
     Ok(verdict.exit_code())
+}
+
+/// The command that makes the same run again.
+fn again(lab: &Lab, name: &str, seed: u64) -> String {
+    let mut command = format!("./dev chaos lab {name} --seed {seed}");
+    if lab.target == Kind::Etcd {
+        command += &format!(" --target etcd --etcd-binary {}", lab.etcd_binary.display());
+    }
+    if let Some(time) = lab.time {
+        command += &format!(" --time {}ms", time.as_millis());
+    }
+    for bug in &lab.sabotage {
+        command += &format!(" --sabotage {}", bug.name());
+    }
+    command
 }
 
 /// Judges, prints, and writes the report.
@@ -269,7 +276,7 @@ fn list() -> Result<u8> {
         let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
         let scenario = Any::parse(&text).with_context(|| path.display().to_string())?;
         let (name, seconds) = (scenario.name(), scenario.duration().as_secs());
-        println!("{name:<24} {seconds:>4} s  {}", scenario.about().trim());
+        println!("{name:<26} {seconds:>4} s  {}", scenario.about().trim());
     }
     Ok(0)
 }
