@@ -132,11 +132,13 @@ fn give_an_address_twice(cluster: &KubeCluster) -> Result<()> {
     cluster.balsactl_ok(&["put", &key(TWIN)], &service.to_string()).map(drop)
 }
 
+/// Left behind by a shell, so that it becomes a child of the machine's first process, as containers are.
 fn run_a_pod_twice(cluster: &mut KubeCluster) -> Result<()> {
     let unit = find(cluster, |unit| unit.role == Role::Nodeagent).context("no worker can run a pod twice")?;
     let machine = cluster.units()[unit].machine;
     let name = pods::ordinal_name(0);
-    let arguments = ["sh", "-c", "sleep 100000 & wait", pods::PROCESS_MARK, &name, TWIN];
+    let leave = r#"/bin/busybox sh -c "sleep 100000 & wait" "$@" &"#;
+    let arguments = ["sh", "-c", leave, "sh", pods::PROCESS_MARK, &name, TWIN];
     cluster.start_beside(machine, Path::new("/bin/busybox"), &arguments.map(str::to_owned)).map(drop)
 }
 
