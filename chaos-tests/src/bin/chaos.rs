@@ -16,6 +16,7 @@ use balsa_chaos_tests::report::verdict::Demands;
 use balsa_chaos_tests::report::{self, Heading, Verdict};
 use balsa_chaos_tests::scenario::run::{INTERRUPTED, Options, run, version};
 use balsa_chaos_tests::scenario::{Scenario, duration, find, library};
+use balsa_chaos_tests::sim::folder as simulated;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +33,7 @@ enum Verb {
     Lab(Lab),
     /// The scenarios of the library
     List,
-    /// Judge the history of an old run again
+    /// Judge an old run of the lab or the simulator again, from its folder
     Check {
         /// Folder of the run
         folder: PathBuf,
@@ -256,6 +257,11 @@ fn judge(scenario: &Any, history: &History, facts: &Facts, folder: &Path) -> Res
 }
 
 fn check(folder: &Path) -> Result<u8> {
+    if simulated::is_one(folder) {
+        let verdict = simulated::check(folder)?;
+        println!("{}", verdict.text());
+        return Ok(verdict.exit_code());
+    }
     let read = |name: &str| {
         std::fs::read_to_string(folder.join(name))
             .with_context(|| format!("{} is not the folder of a run", folder.display()))

@@ -23,6 +23,8 @@ pub struct Machine {
     /// What its clock shows, and how much of that it has lived through.
     local_us: i64,
     lived_ms: i64,
+    /// When it last had its turn, by the world's clock.
+    turn_ms: u64,
 }
 
 /// How the clocks of a machine go.
@@ -36,22 +38,35 @@ pub struct Clock {
 
 impl Machine {
     pub fn new(make: MakeRuntime, seed: u64) -> Machine {
-        Machine { runtime: Some(make()), simulated: Simulated::new(seed), local_us: 0, lived_ms: 0 }
+        Machine {
+            runtime: Some(make()),
+            simulated: Simulated::new(seed),
+            local_us: 0,
+            lived_ms: 0,
+            turn_ms: 0,
+        }
     }
 
     pub fn handle(&self) -> Handle {
         self.runtime.as_ref().expect("only its drop takes the runtime").handle().clone()
     }
 
-    /// The world has moved on to `now_ms`, by `step_ms`.
-    pub fn step(&mut self, now_ms: u64, step_ms: u64, clock: Clock) {
+    /// When it last had its turn; a new machine had none.
+    pub fn turn_ms(&self) -> u64 {
+        self.turn_ms
+    }
+
+    /// The world has moved on by `step_ms`.
+    pub fn pass(&mut self, step_ms: u64, clock: Clock) {
         let step_us = i64::try_from(step_ms).expect("steps are short") * 1000;
         self.local_us += step_us + step_us * clock.drift_ppm / MILLION;
-        if clock.stands_still {
-            return;
-        }
+    }
+
+    /// Lives through what has passed until `now_ms`.
+    pub fn live(&mut self, now_ms: u64, clock: Clock) {
+        self.turn_ms = now_ms;
         let live_ms = self.local_us / 1000 - self.lived_ms;
-        if live_ms <= 0 {
+        if clock.stands_still || live_ms <= 0 {
             return;
         }
         self.lived_ms += live_ms;

@@ -28,6 +28,7 @@ pub mod run;
 pub mod sabotage;
 pub mod schedule;
 pub mod shrink;
+pub mod sightings;
 mod state;
 pub mod trace;
 mod watches;

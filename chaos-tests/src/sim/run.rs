@@ -13,6 +13,7 @@ use super::machine::MakeRuntime;
 use super::panics;
 use super::sabotage::Sabotage;
 use super::schedule::{self, Timed};
+use super::sightings::Sightings;
 use super::trace::{Event, Place};
 use super::world::{DRAIN, World};
 use crate::history::{History, Request};
@@ -73,8 +74,8 @@ pub struct Outcome {
     pub events: u64,
     /// What clients saw.
     pub history: History,
-    /// Votes and log entries that were looked at on the wires.
-    pub on_the_wires: usize,
+    /// What members showed to one another.
+    pub sightings: Sightings,
     pub last: Vec<Event>,
     /// Empty unless it was asked for.
     pub trace: String,
@@ -130,7 +131,7 @@ fn play_watched(options: &Options) -> Result<Outcome> {
         digest: world.trace.digest(),
         events: world.trace.count(),
         history,
-        on_the_wires: world.observer.looked_at(),
+        sightings: world.sightings.clone(),
         last: world.trace.last(),
         trace: world.trace.whole(),
     })
@@ -217,15 +218,12 @@ fn until(world: &mut World, within_ms: u64, mut is_true: impl FnMut(&World) -> b
 
 /// What is known at once.
 fn wire_findings(world: &World, phase: Phase) -> Option<Finding> {
-    if let Some((property, text)) = world.observer.violations().into_iter().next() {
-        return Some(Finding { property, phase, text });
-    }
-    let text = world.ledger.violation()?;
-    Some(Finding { property: "state_machine_safety", phase, text })
+    let (property, text) = world.sightings.violation()?;
+    Some(Finding { property, phase, text })
 }
 
 fn judge(world: &World, phase: Phase) -> Vec<Finding> {
-    let history: History = world.desk.history.lock().clone();
+    let history = world.desk.history.lock();
     let checks = Property::all().into_iter().map(|property| (property.name(), property.check(&history)));
     checks
         .flat_map(|(property, check)| {

@@ -1,9 +1,8 @@
 //! The state of one simulated member: memory, with a power cut that takes back what was not synced.
 //!
-//! As RocksDB does, it loses a suffix of whole batches and never a part of one. All writes are shown to the
-//! [`Ledger`], which knows what every member ever wrote.
+//! As RocksDB does, it loses a suffix of whole batches and never a part of one. What it writes of revisions is a
+//! [`Sighting`].
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,7 +14,8 @@ use parking_lot::Mutex;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use super::trace::{Place, name};
+use super::sightings::{Sighting, Sightings};
+use super::trace::Place;
 
 /// Every so many batches, on average, a memory table reaches the disk by itself.
 const FLUSH_EVERY_BATCHES: f64 = 200.0;
@@ -31,30 +31,20 @@ struct Inner {
     generation: u64,
     since: Vec<WriteBatch>,
     random: SmallRng,
-    ledger: Ledger,
+    sightings: Sightings,
     /// Sabotage: the applied position travels in a batch of its own.
     splits_batches: bool,
 }
 
-/// What revisions hold, whichever member wrote it: state machine safety (Raft §5.4.3) on the level of records.
-#[derive(Clone, Default)]
-pub struct Ledger(Arc<Mutex<Book>>);
-
-#[derive(Default)]
-struct Book {
-    records: BTreeMap<Bytes, (Bytes, Place)>,
-    violation: Option<String>,
-}
-
 impl StateDisk {
-    pub fn new(place: Place, seed: u64, ledger: Ledger, splits_batches: bool) -> StateDisk {
+    pub fn new(place: Place, seed: u64, sightings: Sightings, splits_batches: bool) -> StateDisk {
         StateDisk(Arc::new(Mutex::new(Inner {
             place,
             synced: MemoryBackend::new(),
             generation: 0,
             since: Vec::new(),
             random: SmallRng::seed_from_u64(seed),
-            ledger,
+            sightings,
             splits_batches,
         })))
     }
@@ -76,25 +66,12 @@ impl StateDisk {
     }
 }
 
-impl Ledger {
-    /// The first record that two members wrote differently.
-    pub fn violation(&self) -> Option<String> {
-        self.0.lock().violation.clone()
-    }
-
-    fn see(&self, place: Place, batch: &WriteBatch) {
-        let mut book = self.0.lock();
+impl Inner {
+    fn show(&self, batch: &WriteBatch) {
         for change in batch.changes() {
-            let Change::Put { column: Column::Log, key, value } = change else { continue };
-            let known = book.records.entry(key.clone()).or_insert_with(|| (value.clone(), place));
-            if known.0 != *value {
-                let text = format!(
-                    "revision record {key:?}: {} wrote {:?} and {} wrote {value:?}",
-                    name(known.1),
-                    known.0,
-                    name(place)
-                );
-                book.violation.get_or_insert(text);
+            if let Change::Put { column: Column::Log, key, value } = change {
+                let (key, value) = (key.clone(), value.clone());
+                self.sightings.see(Sighting::Recorded { place: self.place, key, value });
             }
         }
     }
@@ -124,7 +101,7 @@ impl Backend for SimBackend {
         if inner.generation != self.generation {
             return Ok(());
         }
-        inner.ledger.see(inner.place, batch);
+        inner.show(batch);
         if inner.splits_batches {
             let (position, rest) = split(batch);
             inner.since.extend([rest, position]);

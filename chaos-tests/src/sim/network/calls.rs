@@ -9,7 +9,10 @@ use rand::RngExt;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{AnswerHead, Arrival, Call, GIVE_UP_MS, Inner, Packet, Port, RESEND_MS, broken};
+use super::{
+    AnswerHead, Arrival, Call, GIVE_UP_MS, Inner, Packet, Port, RESEND_MS, SEGMENT_ENDS_ONCE_IN, Segment,
+    broken,
+};
 use crate::sim::call::incoming;
 use crate::sim::sabotage::Tampering;
 use crate::sim::trace::{CLIENTS, Place, name};
@@ -62,7 +65,6 @@ impl Inner {
     }
 
     pub(super) fn send(&mut self, number: u64, to_server: bool, packet: Packet) {
-        let delay_ms = self.random.random_range(self.weather.delay_ms.clone());
         let Some(call) = self.calls.get_mut(&number) else { return };
         let packet = match (packet, self.sabotage) {
             (Packet::Frame(frame), Some(sabotage)) => {
@@ -77,14 +79,21 @@ impl Inner {
             self.observer.see(call.from, call.to, &call.path, to_server, frame);
         }
         let way = &mut call.ways[usize::from(!to_server)];
+        let last = way.segments.back_mut().filter(|last| last.sent_ms == self.now_ms);
+        if let Some(last) = last
+            && !self.random.random_ratio(1, SEGMENT_ENDS_ONCE_IN)
+        {
+            return last.packets.push(packet);
+        }
+        let delay_ms = self.random.random_range(self.weather.delay_ms.clone());
         way.last_due_ms = way.last_due_ms.max(self.now_ms + delay_ms);
-        way.packets.push_back(packet);
+        way.segments.push_back(Segment { sent_ms: self.now_ms, packets: vec![packet] });
         let due_ms = way.last_due_ms;
         self.next += 1;
         self.due.insert((due_ms, self.next), (number, to_server));
     }
 
-    /// One packet of a way is due.
+    /// A segment of a way is due.
     pub(super) fn arrive(
         &mut self,
         number: u64,
@@ -106,7 +115,24 @@ impl Inner {
             return None;
         }
         way.stuck_since_ms = None;
-        let packet = way.packets.pop_front()?;
+        let segment = way.segments.pop_front()?;
+        self.touched.insert(to);
+        let mut arrival = None;
+        for packet in segment.packets {
+            arrival = arrival.or(self.packet_arrives(number, to_server, packet, dropped));
+        }
+        arrival
+    }
+
+    /// Nothing if the call is over.
+    fn packet_arrives(
+        &mut self,
+        number: u64,
+        to_server: bool,
+        packet: Packet,
+        dropped: &mut Vec<AnswerHead>,
+    ) -> Option<Arrival> {
+        let call = self.calls.get_mut(&number)?;
         match packet {
             Packet::Open(request) => return Some(self.open_arrives(number, request)),
             Packet::Head(response) => self.head_arrives(number, response, dropped),
@@ -185,6 +211,7 @@ impl Inner {
         let call = self.calls.remove(&number)?;
         call.cancelled.cancel();
         call.over.cancel();
+        self.touched.extend([call.from, call.to]);
         Some(call)
     }
 }

@@ -1,7 +1,9 @@
 //! The simulated network: carries calls between machines, packet by packet, and is told which of them get through.
 //!
 //! A call is a request and its answer on one connection: what goes one way stays in order, as on TCP, and different calls
-//! overtake one another. Where a way is cut, packets wait and are sent again, until both ends give the connection up.
+//! overtake one another. What is sent at one moment mostly travels as one segment, as it does there: a small request arrives
+//! whole, and now and then in parts. Where a way is cut, segments wait and are sent again, until both ends give the
+//! connection up.
 //! A lost call is a connection that breaks: before the request arrived, or before its answer did. Messages of raft that
 //! stand alone may arrive twice; nothing else may, since nothing in gRPC sends a request again by itself.
 //!
@@ -9,7 +11,7 @@
 
 mod calls;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -28,10 +30,12 @@ use crate::sim::observe::Observer;
 use crate::sim::sabotage::{Sabotage, Tampering};
 use crate::sim::trace::{Place, Trace, WORLD};
 
-/// A packet that does not get through is sent again after this.
+/// A segment that does not get through is sent again after this.
 const RESEND_MS: u64 = 100;
 /// A connection on which nothing gets through is given up after this.
 const GIVE_UP_MS: u64 = 900;
+/// One packet of so many does not travel with the one that was sent just before it.
+const SEGMENT_ENDS_ONCE_IN: u32 = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Port {
@@ -65,6 +69,14 @@ pub struct Arrival {
     pub cancelled: CancellationToken,
 }
 
+/// What came at one moment.
+pub struct Delivered {
+    /// For the machines to answer.
+    pub requests: Vec<Arrival>,
+    /// Those that something has changed for.
+    pub machines: BTreeSet<Place>,
+}
+
 pub type AnswerHead = Result<Response<Body>, tower::BoxError>;
 
 /// Cheap to clone.
@@ -80,8 +92,10 @@ struct Inner {
     random: SmallRng,
     now_ms: u64,
     next: u64,
-    /// Due time and a number to (call, to the server).
+    /// A segment each: due time and a number to (call, to the server).
     due: BTreeMap<(u64, u64), (u64, bool)>,
+    /// Machines that something came to since the last look.
+    touched: BTreeSet<Place>,
     calls: BTreeMap<u64, Call>,
     /// How many faults cut the way from one machine to another.
     cuts: BTreeMap<(Place, Place), u32>,
@@ -108,9 +122,15 @@ struct Call {
 /// What is under way in one direction, in order.
 #[derive(Default)]
 struct Way {
-    packets: VecDeque<Packet>,
+    segments: VecDeque<Segment>,
     last_due_ms: u64,
     stuck_since_ms: Option<u64>,
+}
+
+/// What was sent at one moment.
+struct Segment {
+    sent_ms: u64,
+    packets: Vec<Packet>,
 }
 
 pub enum Packet {
@@ -131,6 +151,7 @@ impl Network {
             now_ms: 0,
             next: 0,
             due: BTreeMap::new(),
+            touched: BTreeSet::new(),
             calls: BTreeMap::new(),
             cuts: BTreeMap::new(),
             weather: Weather::default(),
@@ -221,10 +242,10 @@ impl Network {
         inner.send(call, to_server, packet);
     }
 
-    /// Everything that is due until now arrives. Returns the requests, for the machines that they came to.
-    pub fn deliver(&self, now_ms: u64) -> Vec<Arrival> {
+    /// Everything that is due until now arrives.
+    pub fn deliver(&self, now_ms: u64) -> Delivered {
         let gone = std::mem::take(&mut *self.gone.lock());
-        let mut arrivals = Vec::new();
+        let mut requests = Vec::new();
         // Dropped when the lock is not held any more: it may hold guards.
         let mut dropped = Vec::new();
         let mut inner = self.inner.lock();
@@ -232,19 +253,20 @@ impl Network {
         for call in gone {
             inner.hang_up(call);
         }
-        while let Some(((due_ms, number), (call, to_server))) = inner.due.pop_first() {
-            if due_ms > now_ms {
-                inner.due.insert((due_ms, number), (call, to_server));
+        while let Some(entry) = inner.due.first_entry() {
+            if entry.key().0 > now_ms {
                 break;
             }
-            arrivals.extend(inner.arrive(call, to_server, &mut dropped));
+            let (call, to_server) = entry.remove();
+            requests.extend(inner.arrive(call, to_server, &mut dropped));
         }
+        let machines = std::mem::take(&mut inner.touched);
         drop(inner);
         drop(dropped);
-        arrivals
+        Delivered { requests, machines }
     }
 
-    /// When the next packet is due.
+    /// When the next segment is due.
     pub fn next_due_ms(&self) -> Option<u64> {
         self.inner.lock().due.first_key_value().map(|((due_ms, _), _)| *due_ms)
     }

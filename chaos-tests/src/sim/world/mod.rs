@@ -1,11 +1,12 @@
 //! The simulated world: machines, the network between them, and time, which this alone moves on.
 //!
-//! A step delivers what the network holds for this moment, then lets each machine live through it, in a fixed order. All
-//! of it happens on one thread, and every choice comes from the seed.
+//! A step delivers what the network holds for this moment, then lets the machines that something came to live through the
+//! time since their last turn, in a fixed order; to all others a turn comes after [`TURN_MAX_MS`]. All of it happens on one
+//! thread, and every choice comes from the seed.
 
 mod strike;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,11 +27,12 @@ use crate::sim::observe::Observer;
 use crate::sim::panics;
 use crate::sim::replace::{self, Order, Orders};
 use crate::sim::sabotage::Sabotage;
-use crate::sim::state::{Ledger, StateDisk};
-use crate::sim::trace::{Place, Trace, WORLD, name};
+use crate::sim::sightings::{Sighting, Sightings};
+use crate::sim::state::StateDisk;
+use crate::sim::trace::{CLIENTS, Place, Trace, WORLD, name};
 
-/// The longest step: what is sent within one arrives at its end at the earliest.
-const STEP_MAX_MS: u64 = 4;
+/// The longest time between two turns of a machine: its timers are late by as much.
+const TURN_MAX_MS: u64 = 4;
 /// A member that ended by itself is started again after this.
 const RESTART_MS: u64 = 300;
 /// Trouble with a disk may end a member for as long after it.
@@ -43,8 +45,7 @@ const RACING_PPM: i64 = 1_000_000;
 pub struct World {
     pub trace: Trace,
     pub network: Network,
-    pub observer: Observer,
-    pub ledger: Ledger,
+    pub sightings: Sightings,
     pub members: Vec<SimMember>,
     pub desk: Desk,
     pub now_ms: u64,
@@ -81,9 +82,8 @@ impl World {
         make: MakeRuntime,
     ) -> Result<World> {
         let trace = Trace::new(keep_trace);
-        let observer = Observer::default();
-        let network = Network::new(trace.clone(), seed, observer.clone(), sabotage);
-        let ledger = Ledger::default();
+        let sightings = Sightings::new(keep_trace);
+        let network = Network::new(trace.clone(), seed, Observer::new(sightings.clone()), sabotage);
         let dir = tempfile::tempdir().context("make a directory for snapshots")?;
         let places: Vec<Place> = (0..count).collect();
         let clients = Machine::new(make, seed ^ 0xc11e);
@@ -100,8 +100,7 @@ impl World {
         let mut world = World {
             trace,
             network,
-            observer,
-            ledger,
+            sightings,
             members: Vec::new(),
             desk,
             now_ms: 0,
@@ -134,27 +133,42 @@ impl World {
 
     pub fn step(&mut self) {
         let due_ms = self.network.next_due_ms().unwrap_or(u64::MAX);
-        let step_ms = due_ms.saturating_sub(self.now_ms).clamp(1, STEP_MAX_MS);
+        let turns = self.members.iter().filter_map(|member| member.machine.as_ref()).chain([&self.clients]);
+        let turn_ms = turns.map(Machine::turn_ms).min().map_or(0, |last| last + TURN_MAX_MS);
+        let step_ms = due_ms.min(turn_ms).saturating_sub(self.now_ms).max(1);
         self.now_ms += step_ms;
         self.trace.set_now(self.now_ms);
-        for arrival in self.network.deliver(self.now_ms) {
+        let delivered = self.network.deliver(self.now_ms);
+        for arrival in delivered.requests {
             self.members[arrival.to].answer(&self.network, arrival);
         }
-        let mut panicked = Vec::new();
-        for member in &mut self.members {
-            if let Some(machine) = &mut member.machine {
-                machine.step(self.now_ms, step_ms, member.clock);
-            }
-            panicked.extend(panics::take().into_iter().map(|text| (member.place, text)));
-        }
-        for (place, text) in panicked {
-            self.incident(Some(place), format!("panicked: {text}"));
-        }
-        self.clients.step(self.now_ms, step_ms, Clock::default());
+        self.give_turns(step_ms, &delivered.machines);
         self.notice_leaders();
         self.notice_ends();
         self.obey_orders();
         self.undo_due();
+    }
+
+    fn give_turns(&mut self, step_ms: u64, woken: &BTreeSet<Place>) {
+        let now_ms = self.now_ms;
+        let turn = |place, machine: &mut Machine, clock| {
+            machine.pass(step_ms, clock);
+            if woken.contains(&place) || now_ms - machine.turn_ms() >= TURN_MAX_MS {
+                machine.live(now_ms, clock);
+            }
+        };
+        let mut panicked = Vec::new();
+        for member in &mut self.members {
+            if let Some(machine) = &mut member.machine {
+                turn(member.place, machine, member.clock);
+            }
+            panicked.extend(panics::take().into_iter().map(|text| (Some(member.place), text)));
+        }
+        turn(CLIENTS, &mut self.clients, Clock::default());
+        panicked.extend(panics::take().into_iter().map(|text| (None, format!("of the clients: {text}"))));
+        for (place, text) in panicked {
+            self.incident(place, format!("panicked: {text}"));
+        }
     }
 
     pub fn is_serving(&self, place: Place) -> bool {
@@ -176,7 +190,7 @@ impl World {
             place,
             identity: Identity { config, ids },
             disk,
-            state: StateDisk::new(place, seed, self.ledger.clone(), splits_batches),
+            state: StateDisk::new(place, seed, self.sightings.clone(), splits_batches),
             clock: self.true_clock(),
             machine: None,
             seat: Arc::default(),
@@ -267,7 +281,7 @@ impl World {
                     fresh.is_replaced = true;
                     fresh.starts = self.members[place].starts;
                     self.members[place] = fresh;
-                    self.observer.forget(place);
+                    self.sightings.see(Sighting::Forgotten { place });
                     self.spawn(replace::add(self.desk.clone(), place, self.orders.clone()));
                 }
                 Order::Removed(_) => {}
