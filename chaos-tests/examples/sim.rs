@@ -19,6 +19,10 @@ use balsa_chaos_tests::sim::sabotage::Sabotage;
 use balsa_chaos_tests::sim::shrink::shrink;
 use clap::Parser;
 
+/// As in `balsa`: a run makes and drops many small things.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Between two lines of progress where there is no terminal to write over the last one.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
