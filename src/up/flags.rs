@@ -74,6 +74,8 @@ pub fn nodeagent(settings: &Settings) -> Result<balsa_nodeagent::Config> {
     line.flag("cluster-dns", CLUSTER_DNS);
     line.flag("cluster-domain", CLUSTER_DOMAIN);
     line.flag("cluster-cidr", POD_RANGE);
+    // A machine that has other work, too: a tenth of its disk is much. k3s says the same.
+    line.flag("eviction-hard", "memory.available<100Mi,nodefs.available<5%,nodefs.inodesFree<5%");
     line.files(Part::Nodeagent, settings);
     line.parse::<balsa_nodeagent::Args>()?.into_config().context("settings of the node agent")
 }
