@@ -34,7 +34,7 @@ const GATES: &[Gate] = &[
     gate("StopGRPCServiceOnDefrag", None, "defragmenting does not stop the service"),
     gate("TxnModeWriteWithSharedBuffer", None, "transactions read from a version that nobody changes"),
     // Of etcd 3.7.
-    gate("FastLeaseKeepAlive", None, "a renewal waits for nothing to be applied once the lease is there"),
+    gate("FastLeaseKeepAlive", None, "a renewal waits for what was committed before it, with either value"),
     gate("PriorityRequest", Some(false), "requests are served in the order in which they come"),
 ];
 
