@@ -47,6 +47,8 @@ impl Authority {
 pub struct UnrevokedClients {
     list: PathBuf,
     authority: Authority,
+    /// Names of the authorities, which tell a client with several certificates which one to show.
+    hints: Vec<DistinguishedName>,
     current: ArcSwap<Loaded>,
 }
 
@@ -60,7 +62,9 @@ impl UnrevokedClients {
     pub fn open(list: PathBuf, authority: Authority) -> Result<Self, TlsError> {
         let stamp = stamp(&list);
         let verifier = authority.verifier(Some(&list))?;
-        Ok(UnrevokedClients { list, authority, current: ArcSwap::from_pointee(Loaded { stamp, verifier }) })
+        let hints = verifier.root_hint_subjects().to_vec();
+        let current = ArcSwap::from_pointee(Loaded { stamp, verifier });
+        Ok(UnrevokedClients { list, authority, hints, current })
     }
 
     fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
@@ -93,9 +97,8 @@ impl ClientCertVerifier for UnrevokedClients {
         self.authority.is_mandatory
     }
 
-    /// Names may be left out: a client then shows the certificate that it has.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
+        &self.hints
     }
 
     fn verify_client_cert(
