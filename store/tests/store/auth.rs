@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::harness::{Cluster, eventually};
+use crate::harness::{Cluster, PATIENCE, eventually};
 use balsa_proto::etcd::authpb::Permission;
 use balsa_proto::etcd::etcdserverpb as pb;
 use balsa_proto::etcd::etcdserverpb::auth_client::AuthClient;
@@ -136,7 +136,7 @@ fn times_of_revisions_are_for_users() {
         cluster.put(0, "b", "x").await.unwrap();
         set_up(cluster.auth(0)).await;
         let alice = login(cluster, 0, "alice").await;
-        let channel = Endpoint::from_shared(cluster.endpoint(0)).unwrap().connect_lazy();
+        let channel = Endpoint::from_shared(cluster.endpoint(0)).unwrap().timeout(PATIENCE).connect_lazy();
         let mut history = HistoryClient::new(channel);
         let request = || CommitTimesRequest { revisions: vec![2] };
         let refused = history.commit_times(request()).await;

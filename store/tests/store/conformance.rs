@@ -42,10 +42,9 @@ async fn stock_conforms() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_membership_changes_alike() {
     let (ours, stock) = (Ours::start().await, Stock::start().await);
-    let differences = [("ours", &ours.endpoint), ("stock", &stock.endpoint)];
-    for (side, endpoint) in differences {
-        let differences = cluster::differences(endpoint).await;
-        assert!(differences.is_empty(), "{side}\n{}", differences.join("\n"));
+    for (side, endpoint) in [(Side::Ours, &ours.endpoint), (Side::Stock, &stock.endpoint)] {
+        let differences = cluster::differences(side, endpoint).await;
+        assert!(differences.is_empty(), "{side:?}\n{}", differences.join("\n"));
     }
     ours.stop().await;
 }

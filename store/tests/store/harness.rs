@@ -22,6 +22,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
+/// How long a call may go unanswered before the test fails: a call without an end would keep everything that waits for the tests.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
 mod link;
 
 pub struct Cluster {
@@ -152,7 +155,8 @@ impl Cluster {
             };
             adjust(&mut config);
             prepare(&config);
-            let channel = Endpoint::from_shared(client_url.to_string()).unwrap().connect_lazy();
+            let channel =
+                Endpoint::from_shared(client_url.to_string()).unwrap().timeout(PATIENCE).connect_lazy();
             Member { config, runtime: None, channel, outcome: None }
         };
         let mut members: Vec<Member> = names.iter().map(member).collect();
@@ -233,7 +237,7 @@ impl Cluster {
             ..self.members[0].config.clone()
         };
         adjust(&mut config);
-        let channel = Endpoint::from_shared(client_url.to_string()).unwrap().connect_lazy();
+        let channel = Endpoint::from_shared(client_url.to_string()).unwrap().timeout(PATIENCE).connect_lazy();
         let mut member = Member { config, runtime: None, channel, outcome: None };
         member.start();
         self.members.push(member);

@@ -6,7 +6,7 @@ mod users;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::harness::{Cluster, eventually};
+use crate::harness::{Cluster, PATIENCE, eventually};
 use balsa_proto::etcd::etcdserverpb::alarm_request::AlarmAction;
 use balsa_proto::etcd::etcdserverpb::kv_client::KvClient;
 use balsa_proto::etcd::etcdserverpb::lease_client::LeaseClient;
@@ -85,7 +85,7 @@ async fn what_clients_see(channel: &Channel) -> String {
 }
 
 fn connect(endpoint: &str) -> Channel {
-    Endpoint::from_shared(endpoint.to_owned()).unwrap().connect_lazy()
+    Endpoint::from_shared(endpoint.to_owned()).unwrap().timeout(PATIENCE).connect_lazy()
 }
 
 /// One line, so that a difference can be read.

@@ -44,7 +44,7 @@ pub async fn serves(endpoint: &str) -> bool {
 }
 
 async fn connect(endpoint: &str) -> Result<Channel, tonic::transport::Error> {
-    Endpoint::from_shared(endpoint.to_owned()).expect("an address").connect().await
+    Endpoint::from_shared(endpoint.to_owned()).expect("an address").timeout(PATIENCE).connect().await
 }
 
 /// The script with the outputs that the server gives.
