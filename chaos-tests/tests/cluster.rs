@@ -48,6 +48,7 @@ about: No fault, but a bug for each property.
 topology: external
 duration: 8s
 settles_within: 1s
+writes_resume_within: 3s
 workloads:
   - {kind: kubernetes, clients: 3, watchers: 2, pause: 10ms}
   - {kind: pods, replicas: 2, ordinals: 1}
@@ -57,12 +58,13 @@ workloads:
 fn every_property_of_clusters_notices_the_bug_that_is_made_for_it() {
     let every = Sabotage::value_variants();
     let noticed_by: BTreeSet<_> = every.iter().map(|sabotage| sabotage.caught_by().0).collect();
-    let wanted: BTreeSet<_> = OF_CLUSTERS.into_iter().chain(["survives"]).collect();
+    let wanted: BTreeSet<_> = OF_CLUSTERS.into_iter().chain(["survives", "writes_resume"]).collect();
     assert_eq!(noticed_by, wanted, "each property has a bug, and each bug a property");
 
     let mut scenario = ClusterScenario::parse(SABOTAGED).unwrap();
     scenario.sabotage = every.to_vec();
-    let verdict = Verdict::judge(&run_once(&scenario), &Demands::default());
+    let demands = Demands { writes_resume_within: scenario.writes_resume_within, ..Demands::default() };
+    let verdict = Verdict::judge(&run_once(&scenario), &demands);
     let unnoticed: Vec<_> = every.iter().filter(|sabotage| !sabotage.is_noticed(&verdict)).collect();
     assert!(unnoticed.is_empty(), "not noticed: {unnoticed:?}\n{}", verdict.text());
 }

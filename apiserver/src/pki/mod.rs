@@ -100,7 +100,7 @@ impl Pki {
         let serving = authority.ensure_leaf(
             directory,
             "apiserver",
-            &Usage::Server { common_name: "kube-apiserver".into(), sans: serving_sans(options) },
+            &Usage::Server { common_name: "kube-apiserver".into(), sans: options.serving_names() },
         )?;
         let token_key = ensure_token_key(directory)?;
         Ok(Self { directory: directory.to_owned(), authority, serving, token_key })
@@ -174,25 +174,27 @@ fn client_usage(common_name: &str, organizations: &[&str]) -> Usage {
     }
 }
 
-/// Every name under which pods, nodes and people reach the API server.
-fn serving_sans(options: &PkiOptions) -> Vec<String> {
-    let mut sans: Vec<String> = ["kubernetes", "kubernetes.default", "kubernetes.default.svc"]
-        .map(str::to_owned)
-        .into_iter()
-        .chain([
-            format!("kubernetes.default.svc.{}", options.cluster_domain),
-            "localhost".to_owned(),
-            options.host_name.to_lowercase(),
-            "127.0.0.1".to_owned(),
-            options.advertise_address.to_string(),
-            options.service_address.to_string(),
-        ])
-        .chain(options.extra_sans.iter().cloned())
-        .filter(|san| !san.is_empty())
-        .collect();
-    sans.sort();
-    sans.dedup();
-    sans
+impl PkiOptions {
+    /// Every name under which pods, nodes and people reach the API server.
+    pub fn serving_names(&self) -> Vec<String> {
+        let mut sans: Vec<String> = ["kubernetes", "kubernetes.default", "kubernetes.default.svc"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain([
+                format!("kubernetes.default.svc.{}", self.cluster_domain),
+                "localhost".to_owned(),
+                self.host_name.to_lowercase(),
+                "127.0.0.1".to_owned(),
+                self.advertise_address.to_string(),
+                self.service_address.to_string(),
+            ])
+            .chain(self.extra_sans.iter().cloned())
+            .filter(|san| !san.is_empty())
+            .collect();
+        sans.sort();
+        sans.dedup();
+        sans
+    }
 }
 
 fn ensure_token_key(directory: &Path) -> Result<TokenKey, PkiError> {

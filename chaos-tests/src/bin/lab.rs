@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use balsa_chaos_tests::cluster::fault::{Side, Verb as Fault};
-use balsa_chaos_tests::cluster::target::Target;
 use balsa_chaos_tests::cluster::{Kind, KubeCluster, Topology, balancer, init, state};
+use balsa_chaos_tests::disk::{Metadata, server};
+use balsa_chaos_tests::faults::{self, Arena, Verb as Fault};
 use balsa_chaos_tests::lab::Condition;
+use balsa_chaos_tests::scenario::Disk;
 use clap::{Parser, Subcommand};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -38,12 +39,15 @@ enum Verb {
         /// Nodes that run pods [default: 1, or none with a store alone]
         #[arg(long)]
         workers: Option<u8>,
+        /// What members of the store keep their data on
+        #[arg(long, value_enum, default_value_t = Disk::Plain)]
+        disk: Disk,
     },
     /// What runs, and what is struck
     Status,
     /// Do harm to a machine such as m1, to a part such as m1/store, to `leader`, `follower`, `worker`, `apiserver` or `all`
     #[command(subcommand)]
-    Fault(Harm),
+    Fault(Fault),
     /// Undo all faults
     Heal,
     /// End everything and remove its files
@@ -51,41 +55,12 @@ enum Verb {
     /// Be the first process of a machine
     #[command(hide = true)]
     Machine { data: PathBuf },
+    /// Mount a disk that forgets, and take orders for it
+    #[command(hide = true)]
+    Disk { place: PathBuf, metadata: Metadata },
     /// Pass connections on to apiservers
     #[command(hide = true)]
     Balancer(balancer::Args),
-}
-
-#[derive(Subcommand)]
-enum Harm {
-    /// Cut machines off from the others
-    Partition {
-        #[arg(value_parser = target)]
-        target: Target,
-        #[arg(long, value_enum, default_value_t = Side::Full)]
-        shape: Side,
-    },
-    /// SIGKILL; containers go on
-    Kill {
-        #[arg(value_parser = target)]
-        target: Target,
-    },
-    /// SIGSTOP
-    Pause {
-        #[arg(value_parser = target)]
-        target: Target,
-    },
-    /// Everything on the machine ends, containers too
-    PowerOff {
-        #[arg(value_parser = target)]
-        target: Target,
-    },
-    /// SIGKILL to every part of the cluster
-    RestartAll,
-}
-
-fn target(text: &str) -> Result<Target, String> {
-    Target::try_from(text.to_owned())
 }
 
 fn main() -> ExitCode {
@@ -101,9 +76,9 @@ fn main() -> ExitCode {
 
 fn run(Arguments { folder, verb }: Arguments) -> Result<()> {
     match verb {
-        Verb::Up { topology, members, workers } => {
+        Verb::Up { topology, members, workers, disk } => {
             let workers = workers.unwrap_or(u8::from(topology != Kind::Store));
-            state::up(&folder, Topology { kind: topology, members, workers }, READY_WITHIN)?;
+            state::up(&folder, Topology { kind: topology, members, workers }, disk, READY_WITHIN)?;
             state::with(&folder, |cluster| {
                 entrances(cluster);
                 Ok(())
@@ -113,7 +88,7 @@ fn run(Arguments { folder, verb }: Arguments) -> Result<()> {
             status(cluster);
             Ok(())
         }),
-        Verb::Fault(harm) => state::with(&folder, |cluster| strike(cluster, harm)),
+        Verb::Fault(fault) => state::with(&folder, |cluster| strike(cluster, &fault)),
         Verb::Heal => state::with(&folder, |cluster| {
             cluster.heal()?;
             println!("healed");
@@ -121,21 +96,15 @@ fn run(Arguments { folder, verb }: Arguments) -> Result<()> {
         }),
         Verb::Down => state::down(&folder),
         Verb::Machine { data } => init::run(&data).map(|never| match never {}),
+        Verb::Disk { place, metadata } => server::serve(&place, metadata).map(|never| match never {}),
         Verb::Balancer(arguments) => balance(arguments),
     }
 }
 
-fn strike(cluster: &mut KubeCluster, harm: Harm) -> Result<()> {
-    let verb = match harm {
-        Harm::Partition { target, shape } => Fault::Partition { shape, target },
-        Harm::Kill { target } => Fault::Kill { target },
-        Harm::Pause { target } => Fault::Pause { target },
-        Harm::PowerOff { target } => Fault::PowerOff { target },
-        Harm::RestartAll => Fault::RestartAll {},
-    };
+fn strike(cluster: &mut KubeCluster, verb: &Fault) -> Result<()> {
     let fault = verb.aim(cluster, &mut StdRng::from_rng(&mut rand::rng()))?;
     println!("{}", fault.what(cluster));
-    cluster.strike(fault)
+    faults::strike(cluster, fault).map(drop)
 }
 
 /// How to use the cluster.
@@ -152,8 +121,8 @@ fn entrances(cluster: &KubeCluster) {
 }
 
 fn status(cluster: &mut KubeCluster) {
-    for (machine, text) in cluster.deaths() {
-        println!("{machine}: {text}");
+    for (_, text) in cluster.deaths() {
+        println!("{text}");
     }
     for (number, plan) in cluster.plans().iter().enumerate() {
         let power = if cluster.machines()[number].power().is_some() { "" } else { "  no power" };
@@ -168,7 +137,7 @@ fn status(cluster: &mut KubeCluster) {
             println!("     {:<16} {condition:<8} {pid}", unit.name);
         }
     }
-    for fault in cluster.struck() {
+    for fault in cluster.struck().faults() {
         println!("struck: {}", fault.what(cluster));
     }
 }

@@ -9,10 +9,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::kube_cluster::KubeCluster;
+use crate::history::Record;
 use crate::history::object::{Facts, Fixpoint, Seen};
-use crate::history::{Incident, Record, Recorder};
 use crate::lab::{Gateway, eventually};
 use crate::properties::{endpoints_ready, quiet_at_fixpoint};
+use crate::scenario::finish::{deaths, note};
 use crate::workloads::api::{ApiContext, Kind, list_all};
 
 /// After healing, everything must serve within this time.
@@ -25,21 +26,14 @@ const KINDS: [Kind; 4] = [Kind::ConfigMap, Kind::Pod, Kind::Service, Kind::Endpo
 /// What fails becomes an incident; what has not settled after `settle_max` is recorded as it is.
 pub fn finish(cluster: &mut KubeCluster, gateway: &Gateway, context: &ApiContext, settle_max: Duration) {
     let recorder = &context.recorder;
-    for (machine, text) in cluster.deaths() {
-        incident(recorder, &machine, text);
-    }
+    deaths(recorder, cluster);
     if let Err(error) = cluster.wait_ready(RECOVERY_MAX) {
-        return incident(recorder, "", format!("after healing: {error:#}"));
+        return note(recorder, "", format!("after healing: {error:#}"));
     }
     match settle(cluster, gateway, context, settle_max) {
         Ok(fixpoint) => recorder.record_blocking(Record::Fixpoint(fixpoint)),
-        Err(error) => incident(recorder, "", format!("the cluster cannot be looked at: {error:#}")),
+        Err(error) => note(recorder, "", format!("the cluster cannot be looked at: {error:#}")),
     }
-}
-
-pub fn incident(recorder: &Recorder, machine: &str, text: String) {
-    let incident = Incident { member: machine.to_owned(), at_us: recorder.now_us(), text };
-    recorder.record_blocking(Record::Incident(incident));
 }
 
 /// Looks until all is as it should be, or the time is over.

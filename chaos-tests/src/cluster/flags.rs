@@ -17,6 +17,10 @@ const POD_RANGE: &str = "10.244.0.0/16";
 const API_PORT: u16 = 6443;
 const STORE_PORT: u16 = 2379;
 const PEER_PORT: u16 = 2380;
+/// The folder that is the store's disk, below a machine's data.
+pub const STORE_DISK: &str = "disk";
+/// Below it the member's data.
+pub const STORE_DATA: &str = "disk/store";
 
 /// Arguments of `balsa`, and of `lab` for the balancer.
 pub fn arguments(role: Role, machine: &MachinePlan, topology: &Topology) -> Vec<String> {
@@ -53,7 +57,7 @@ fn store(line: &mut Line, machine: &MachinePlan, topology: &Topology) {
         .map(|plan| format!("{}={}", plan.name, peer_url(plan.address())))
         .collect();
     line.flag("name", &machine.name);
-    line.flag("data-dir", format!("{DATA}/store"));
+    line.flag("data-dir", format!("{DATA}/{STORE_DATA}"));
     line.flag("listen-client-urls", format!("{client},{}", store_url(Ipv4Addr::LOCALHOST)));
     line.flag("advertise-client-urls", &client);
     line.flag("listen-peer-urls", &peer);
@@ -103,7 +107,7 @@ pub fn store_url(address: Ipv4Addr) -> String {
     format!("https://{address}:{STORE_PORT}")
 }
 
-fn peer_url(address: Ipv4Addr) -> String {
+pub fn peer_url(address: Ipv4Addr) -> String {
     format!("https://{address}:{PEER_PORT}")
 }
 

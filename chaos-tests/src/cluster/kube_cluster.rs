@@ -9,16 +9,20 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
+use tonic::transport::ClientTlsConfig;
 
 use super::entrances;
-use super::fault::Struck;
-use super::flags::{self, CLUSTER_DNS};
+use super::flags::{self, CLUSTER_DNS, STORE_DATA, STORE_DISK};
 use super::life::Life;
 use super::machine::Machine;
 use super::pki::Authorities;
+use super::store_disk::StoreDisk;
 use super::topology::{MachinePlan, Role, Topology};
+use crate::faults::{self, Arena, Struck};
+use crate::lab::clock::ShiftedClock;
 use crate::lab::cluster::make_busybox_image;
-use crate::lab::{Condition, Host, Network, binary, eventually};
+use crate::lab::{Condition, Gateway, Host, Network, binary, eventually};
+use crate::scenario::Disk;
 
 /// How a cluster is to be, and where it keeps its files.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,17 +32,23 @@ pub struct Setup {
     pub data: PathBuf,
     /// Logs, `kubeconfig` and `balsactl.env`.
     pub folder: PathBuf,
+    /// What members of the store keep their data on.
+    pub disk: Disk,
 }
 
 /// A process of the cluster.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Unit {
     /// Machine and part: `m1/store`.
     pub name: String,
     pub machine: usize,
     pub role: Role,
-    pub(super) life: Option<Life>,
-    pub(super) paused: bool,
+    life: Option<Life>,
+    paused: bool,
+    /// Of the process that runs now.
+    pub(super) clock: Option<ShiftedClock>,
+    /// A member of the store that was added to one that exists.
+    pub(super) joins: bool,
 }
 
 /// Where commands that use the cluster run.
@@ -49,15 +59,26 @@ pub(super) enum Door {
     Uplink,
 }
 
+/// Machines and units are in the order of the plan.
+#[derive(Default)]
+pub(super) struct Running {
+    pub machines: Vec<Machine>,
+    pub units: Vec<Unit>,
+    pub struck: Struck,
+}
+
 pub struct KubeCluster {
-    // Dropped in this order: machines with their processes, the clients' host, then the bridge.
+    // Dropped in this order: the lab's own clients, machines with their processes, the clients' host, then the bridge.
+    gateway: Gateway,
     machines: Vec<Machine>,
     door: Door,
     network: Network,
     setup: Setup,
     plans: Vec<MachinePlan>,
     units: Vec<Unit>,
-    pub(super) struck: Vec<Struck>,
+    authorities: Authorities,
+    store_client: ClientTlsConfig,
+    pub(super) struck: Struck,
 }
 
 impl KubeCluster {
@@ -69,24 +90,12 @@ impl KubeCluster {
 
     pub(super) fn start_behind(setup: Setup, network: Network, door: Door) -> Result<Self> {
         setup.topology.check()?;
-        let authorities = Authorities::ensure(&setup.data.join("pki"), setup.topology)?;
-        entrances::write(&setup, &authorities)?;
-        let plans = setup.topology.machines();
-        let mut cluster = Self {
-            machines: Vec::new(),
-            door,
-            network,
-            units: units(&plans),
-            setup,
-            plans,
-            struck: Vec::new(),
-        };
+        let units = units(&setup.topology.machines());
+        let mut cluster = Self::take_over(setup, network, door, Running { units, ..Running::default() })?;
+        entrances::write(&cluster.setup, &cluster.authorities)?;
         for plan in cluster.plans.clone() {
-            cluster.prepare(&plan, &authorities).with_context(|| format!("prepare {}", plan.name))?;
-            let host = cluster.network.host(&plan.name, plan.number)?;
-            host.route_everything_out()?;
-            let data = cluster.data_of(&plan);
-            cluster.machines.push(Machine::boot(plan.name.clone(), host, &data)?);
+            let machine = cluster.make_machine(&plan).with_context(|| format!("make {}", plan.name))?;
+            cluster.machines.push(machine);
         }
         for unit in 0..cluster.units.len() {
             cluster.start_unit(unit)?;
@@ -94,20 +103,17 @@ impl KubeCluster {
         Ok(cluster)
     }
 
-    /// Takes over one that an earlier process left running; `machines` and `units` are in the order of the plan.
-    pub(super) fn adopt(
-        setup: Setup,
-        network: Network,
-        machines: Vec<Machine>,
-        lives: Vec<(Option<Life>, bool)>,
-        struck: Vec<Struck>,
-    ) -> Self {
+    /// With what runs already, because an earlier process has left it running.
+    pub(super) fn take_over(setup: Setup, network: Network, door: Door, running: Running) -> Result<Self> {
+        let Running { machines, units, struck } = running;
+        let authorities = Authorities::ensure(&setup.data.join("pki"), setup.topology)?;
+        let store_client = authorities.store_client()?;
+        let gateway = match &door {
+            Door::Clients(host) => Gateway::on(host)?,
+            Door::Uplink => Gateway::here()?,
+        };
         let plans = setup.topology.machines();
-        let mut units = units(&plans);
-        for (unit, (life, paused)) in units.iter_mut().zip(lives) {
-            (unit.life, unit.paused) = (life, paused);
-        }
-        Self { machines, door: Door::Uplink, network, setup, plans, units, struck }
+        Ok(Self { gateway, machines, door, network, setup, plans, units, authorities, store_client, struck })
     }
 
     /// Ends this handle and leaves the cluster running.
@@ -115,10 +121,23 @@ impl KubeCluster {
         std::mem::forget(self);
     }
 
-    /// What a machine needs before it boots.
-    fn prepare(&self, plan: &MachinePlan, authorities: &Authorities) -> Result<()> {
+    /// Boots a machine with all that it needs.
+    fn make_machine(&self, plan: &MachinePlan) -> Result<Machine> {
+        self.prepare(plan)?;
+        let host = self.network.host(&plan.name, plan.number)?;
+        host.route_everything_out()?;
         let data = self.data_of(plan);
-        authorities.equip(plan, &data.join("pki"))?;
+        let forgetful = self.setup.disk.forgetful().filter(|_| plan.roles.contains(&Role::Store));
+        let mount = |metadata| StoreDisk::mount(&host, &data.join(STORE_DISK), metadata);
+        let disk = forgetful.map(mount).transpose()?;
+        let mut machine = Machine::new(plan.name.clone(), host, disk, None);
+        machine.switch_on(&data)?;
+        Ok(machine)
+    }
+
+    fn prepare(&self, plan: &MachinePlan) -> Result<()> {
+        let data = self.data_of(plan);
+        self.authorities.equip(plan, &data.join("pki"))?;
         if plan.roles.contains(&Role::Nodeagent) {
             make_busybox_image(&data.join("node/runtime/images"))?;
             // Nobody outside of the cluster is there to be asked for names.
@@ -133,12 +152,37 @@ impl KubeCluster {
         self.setup.data.join(&plan.name)
     }
 
+    pub(super) fn pki_of(&self, machine: usize) -> PathBuf {
+        self.data_of(&self.plans[machine]).join("pki")
+    }
+
+    pub(super) fn store_data_of(&self, machine: usize) -> PathBuf {
+        self.data_of(&self.plans[machine]).join(STORE_DATA)
+    }
+
+    pub(super) fn authorities(&self) -> &Authorities {
+        &self.authorities
+    }
+
+    /// What the lab's own clients show to members of the store.
+    pub(super) fn store_client(&self) -> &ClientTlsConfig {
+        &self.store_client
+    }
+
+    pub(super) fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
     pub fn setup(&self) -> &Setup {
         &self.setup
     }
 
     pub fn units(&self) -> &[Unit] {
         &self.units
+    }
+
+    pub(super) fn unit_mut(&mut self, number: usize) -> &mut Unit {
+        &mut self.units[number]
     }
 
     pub fn machines(&self) -> &[Machine] {
@@ -179,11 +223,14 @@ impl KubeCluster {
             }
         };
         let program = program.canonicalize().context("find the program to start")?;
-        let arguments = flags::arguments(unit.role, &self.plans[unit.machine], &self.setup.topology);
+        let mut arguments = flags::arguments(unit.role, &self.plans[unit.machine], &self.setup.topology);
+        if unit.joins {
+            arguments.push("--initial-cluster-state=existing".to_owned());
+        }
         let log = self.log_of(unit);
         let life = self.machines[unit.machine].start(&program, &arguments, &log)?;
         let unit = &mut self.units[number];
-        (unit.life, unit.paused) = (Some(life), false);
+        (unit.life, unit.paused, unit.clock) = (Some(life), false, None);
         Ok(())
     }
 
@@ -226,13 +273,13 @@ impl KubeCluster {
         Ok(())
     }
 
-    /// Boots a machine without power and starts what belongs on it.
-    pub fn power_on(&mut self, machine: usize) -> Result<()> {
-        if self.machines[machine].power().is_none() {
-            let data = self.data_of(&self.plans[machine]);
-            self.machines[machine].switch_on(&data)?;
+    /// Boots a machine that has no power; nothing to do for one that has.
+    pub(super) fn switch_on(&mut self, machine: usize) -> Result<()> {
+        let data = self.data_of(&self.plans[machine]);
+        match self.machines[machine].power() {
+            None => self.machines[machine].switch_on(&data),
+            Some(_) => Ok(()),
         }
-        self.start_missing(|unit| unit.machine == machine)
     }
 
     /// A program beside the cluster's parts, which ends with its machine.
@@ -246,18 +293,16 @@ impl KubeCluster {
         self.machines[machine].start(program, arguments, &log)
     }
 
-    pub(super) fn start_missing(&mut self, wanted: impl Fn(&Unit) -> bool) -> Result<()> {
-        for number in 0..self.units.len() {
-            let unit = &self.units[number];
-            if unit.life.is_none() && wanted(unit) && self.machines[unit.machine].power().is_some() {
-                self.start_unit(number)?;
-            }
-        }
-        Ok(())
+    /// Undoes all faults, and starts what ended by itself.
+    pub fn heal(&mut self) -> Result<()> {
+        let healed = faults::heal(self);
+        let stopped = (0..self.units.len()).filter(|&unit| self.units[unit].life.is_none());
+        let started = stopped.collect::<Vec<_>>().into_iter().try_for_each(|unit| self.start(unit));
+        healed.and(started)
     }
 
     /// Units that ended although nothing stopped them, and their last words.
-    pub fn deaths(&mut self) -> Vec<(String, String)> {
+    pub fn deaths(&mut self) -> Vec<(usize, String)> {
         let mut deaths = Vec::new();
         for number in 0..self.units.len() {
             if self.units[number].life.is_some_and(|life| !life.is_alive()) {
@@ -267,10 +312,16 @@ impl KubeCluster {
                     life.reap();
                 }
                 let text = format!("{} ended by itself; its last lines:\n{log}", unit.name);
-                deaths.push((self.plans[unit.machine].name.clone(), text));
+                deaths.push((number, text));
             }
         }
         deaths
+    }
+
+    /// The machine whose member says of itself that it leads.
+    pub fn store_leader(&self) -> Result<usize> {
+        let leader = self.membership().leader(Duration::ZERO)?;
+        Ok(self.units[leader].machine)
     }
 
     /// Waits until the store has a leader, the API is ready and every worker is.
@@ -340,6 +391,8 @@ fn units(plans: &[MachinePlan]) -> Vec<Unit> {
             role: *role,
             life: None,
             paused: false,
+            clock: None,
+            joins: false,
         };
         plan.roles.iter().map(unit).collect::<Vec<_>>()
     };

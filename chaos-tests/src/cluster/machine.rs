@@ -9,7 +9,6 @@
 //! their cgroups is left of them when the power goes.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,7 +17,9 @@ use anyhow::{Context, Result, ensure};
 use nix::sched::{CloneFlags, setns, unshare};
 use serde::{Deserialize, Serialize};
 
+use super::store_disk::StoreDisk;
 use super::{cgroups, init};
+use crate::disk::server::Order;
 use crate::lab::{Host, binary};
 
 pub use super::life::Life;
@@ -31,8 +32,9 @@ pub struct Boot {
 }
 
 pub struct Machine {
-    // Before the host: processes go before their network.
+    // In this order: processes go before their disk and their network.
     power: Option<Boot>,
+    disk: Option<StoreDisk>,
     host: Host,
     name: String,
     /// Programs that this process has started here.
@@ -40,19 +42,12 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Takes over one that an earlier process has booted.
-    pub fn adopt(name: String, host: Host, power: Option<Boot>) -> Self {
-        Self { power, host, name, children: Vec::new() }
+    /// One without power, or one that an earlier process has booted.
+    pub fn new(name: String, host: Host, disk: Option<StoreDisk>, power: Option<Boot>) -> Self {
+        Self { power, disk, host, name, children: Vec::new() }
     }
 
-    /// `data` is outside of the machine, which sees it as [`init::DATA`].
-    pub fn boot(name: String, host: Host, data: &Path) -> Result<Self> {
-        let mut machine = Self { power: None, host, name, children: Vec::new() };
-        machine.switch_on(data)?;
-        Ok(machine)
-    }
-
-    /// Boots it again after [`Machine::power_off`], on its data.
+    /// Boots it, on `data` that is outside of the machine and that it sees as [`init::DATA`].
     pub fn switch_on(&mut self, data: &Path) -> Result<()> {
         ensure!(self.power.is_none(), "{} has power already", self.name);
         std::fs::create_dir_all(data).with_context(|| format!("create {}", data.display()))?;
@@ -63,18 +58,13 @@ impl Machine {
 
     fn start_init(&self, data: PathBuf) -> Result<Boot> {
         let mut command = Command::new(binary("lab")?);
-        command.arg("machine").arg(&data).process_group(0);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).current_dir("/");
+        command.arg("machine").arg(&data);
         let started = self.host.run_inside(|| {
             unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID).context("make namespaces")?;
-            command.spawn().context("start the machine's first process")
+            init::spawn(&mut command)
         })?;
-        let mut child = started?;
-        let init = Life::of(child.id())?;
-        let mut line = String::new();
-        let output = child.stdout.take().expect("its output is piped");
-        BufReader::new(output).read_line(&mut line).context("hear from the machine")?;
-        ensure!(line.trim() == init::READY, "{} did not boot: its first process said why above", self.name);
+        let ready = started.and_then(init::wait_ready);
+        let init = ready.with_context(|| format!("start the first process of {}", self.name))?;
         Ok(Boot { init, data })
     }
 
@@ -88,6 +78,15 @@ impl Machine {
 
     pub fn power(&self) -> Option<&Boot> {
         self.power.as_ref()
+    }
+
+    pub fn disk(&self) -> Option<&StoreDisk> {
+        self.disk.as_ref()
+    }
+
+    pub fn order_disk(&self, order: Order) -> Result<()> {
+        let disk = self.disk.as_ref().with_context(|| format!("{} has no disk that forgets", self.name))?;
+        disk.give(&self.host, order)
     }
 
     /// A program that runs here until it is killed or the power goes. `arguments` see the machine's own files; `log`
@@ -143,7 +142,8 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        if let Err(error) = self.power_off() {
+        let unmounted = self.power_off().and_then(|()| self.disk.take().map_or(Ok(()), StoreDisk::unmount));
+        if let Err(error) = unmounted {
             eprintln!("left behind: {error:#}");
         }
     }

@@ -7,15 +7,15 @@
 //! | [`pki`], [`flags`], [`entrances`] | certificates, command lines, the administrator's files |
 //! | [`balancer`] | the way to the apiservers |
 //! | [`kube_cluster`], [`tools`] | all of these together, and the commands that use it |
-//! | [`fault`], [`target`] | what is done to it, and to whom |
+//! | [`arena`], [`store_disk`] | what faults may do to it (`crate::faults`), and the disks that they need |
 //! | [`scenario`], [`run`], [`finish`], [`processes`] | a run with a verdict, and what is looked at |
 //! | [`sabotage`] | bugs made on purpose, to see them noticed |
 //! | [`state`] | a cluster that outlives the command that started it (`./dev lab`) |
 
+pub mod arena;
 pub mod balancer;
 pub mod cgroups;
 pub mod entrances;
-pub mod fault;
 pub mod finish;
 pub mod flags;
 pub mod init;
@@ -28,7 +28,7 @@ pub mod run;
 pub mod sabotage;
 pub mod scenario;
 pub mod state;
-pub mod target;
+pub mod store_disk;
 pub mod tools;
 pub mod topology;
 

@@ -2,12 +2,16 @@
 //! store, copied to each machine, which issues its own certificates from them.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use balsa_apiserver::pki::{Pki, PkiOptions};
+use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair};
+use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
 use super::flags::{CLUSTER_DOMAIN, FIRST_SERVICE};
 use super::topology::{MachinePlan, Role, Topology};
+use crate::lab::authority;
 
 /// What machines share.
 const SHARED: [&str; 6] = ["ca.crt", "ca.key", "sa.key", "sa.pub", "etcd/ca.crt", "etcd/ca.key"];
@@ -65,9 +69,50 @@ impl Authorities {
         Ok(())
     }
 
+    /// Replaces the certificates that a part of `role` shows by some that are valid for so long, and says how many these
+    /// are. Keys stay, so that each change is one rename.
+    pub fn issue(&self, role: Role, machine: &MachinePlan, folder: &Path, valid: Duration) -> Result<usize> {
+        let (authority, shown, names): (_, &[&str], _) = match role {
+            Role::Store => ("etcd/ca", &["etcd/server", "etcd/peer"], own_names(machine)),
+            Role::Apiserver => {
+                let options = self.options(&machine.name, machine.address());
+                ("ca", &["apiserver"], options.serving_names())
+            }
+            Role::Controllers | Role::Scheduler | Role::Nodeagent | Role::Balancer => return Ok(0),
+        };
+        let read = |name: String| {
+            let path = folder.join(name);
+            std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))
+        };
+        let key = |name: &str| {
+            KeyPair::from_pem(&read(format!("{name}.key"))?).with_context(|| format!("understand {name}.key"))
+        };
+        let issuer = Issuer::from_ca_cert_pem(&read(format!("{authority}.crt"))?, key(authority)?)
+            .with_context(|| format!("understand {authority}.crt"))?;
+        for name in shown {
+            let mut params = CertificateParams::new(names.clone()).context("name the machine")?;
+            params.distinguished_name.push(DnType::CommonName, machine.name.as_str());
+            params.extended_key_usages =
+                vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+            params.use_authority_key_identifier_extension = true;
+            authority::validity(&mut params, valid);
+            let certificate = params.signed_by(&key(name)?, &issuer).context("sign a certificate")?;
+            authority::write(&folder.join(format!("{name}.crt")), &certificate.pem())?;
+        }
+        Ok(shown.len())
+    }
+
+    /// What the lab itself shows to members of the store: what apiservers show.
+    pub fn store_client(&self) -> Result<ClientTlsConfig> {
+        let read = |name: &str| std::fs::read(self.folder.join(name)).with_context(|| format!("read {name}"));
+        let client = "apiserver-etcd-client";
+        let identity = Identity::from_pem(read(&format!("{client}.crt"))?, read(&format!("{client}.key"))?);
+        let authority = Certificate::from_pem(read("etcd/ca.crt")?);
+        Ok(ClientTlsConfig::new().ca_certificate(authority).identity(identity))
+    }
+
     fn equip_role(&self, role: Role, machine: &MachinePlan, pki: &Pki) -> Result<()> {
-        let mut names = vec![machine.name.clone(), machine.address().to_string()];
-        names.extend(LOOPBACK.map(str::to_owned));
+        let names = own_names(machine);
         match role {
             Role::Store => drop(pki.ensure_store(&machine.name, &names)?),
             Role::Apiserver => {
@@ -89,6 +134,12 @@ impl Authorities {
         }
         Ok(())
     }
+}
+
+fn own_names(machine: &MachinePlan) -> Vec<String> {
+    let mut names = vec![machine.name.clone(), machine.address().to_string()];
+    names.extend(LOOPBACK.map(str::to_owned));
+    names
 }
 
 const LOCAL_API: &str = "https://127.0.0.1:6443";

@@ -8,11 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use kube::config::Kubeconfig;
-use rand::rngs::StdRng;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::fault::{Struck, Verb};
 use super::kube_cluster::{KubeCluster, Setup};
 use super::sabotage::Sabotage;
 use super::scenario::{ClusterScenario, Workload};
@@ -20,8 +18,9 @@ use super::{finish, processes};
 use crate::history::object::ProcessSample;
 use crate::history::{Collected, History, Record, Recorder};
 use crate::lab::{Gateway, Network, sweep};
+use crate::scenario::finish::deaths;
 use crate::scenario::run::Options;
-use crate::scenario::strikes::{Arena, Strikes};
+use crate::scenario::strikes::Strikes;
 use crate::workloads::api::ApiContext;
 use crate::workloads::{kubernetes, pods};
 
@@ -55,6 +54,7 @@ pub fn run(scenario: &ClusterScenario, options: &Options) -> Result<History> {
         topology: scenario.topology(),
         data: data.path().to_owned(),
         folder: options.folder.canonicalize().context("find the run's folder")?,
+        disk: scenario.disk,
     };
     let mut cluster = KubeCluster::start(setup, Network::create()?)?;
     cluster.wait_ready(START_MAX)?;
@@ -106,7 +106,7 @@ impl Run<'_> {
         let mut strikes = Strikes::new(self.context.recorder.clone(), self.options.seed);
         let (recorder, faults) = (&self.context.recorder, &self.scenario.faults);
         let mut looked: Option<Instant> = None;
-        let struck = strikes.run(&mut self.cluster, faults, length, self.options, |cluster, _| {
+        let struck = strikes.run(&mut self.cluster, faults, length, self.options, |cluster| {
             if looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
                 look(cluster, recorder);
                 looked = Some(Instant::now());
@@ -152,46 +152,15 @@ impl Run<'_> {
     fn wait_and_look(&mut self, time: Duration) {
         let started = Instant::now();
         while started.elapsed() < time {
-            look(&mut self.cluster, &self.context.recorder);
+            deaths(&self.context.recorder, &mut self.cluster);
+            look(&self.cluster, &self.context.recorder);
             std::thread::sleep(LOOK_EVERY);
         }
     }
 }
 
-/// At the pods' processes, and for parts that have ended by themselves, which nothing here is a reason for.
-fn look(cluster: &mut KubeCluster, recorder: &Recorder) {
-    for (machine, text) in cluster.deaths() {
-        finish::incident(recorder, &machine, text);
-    }
+/// At the pods' processes.
+fn look(cluster: &KubeCluster, recorder: &Recorder) {
     let pods = processes::running_pods(cluster.machines());
     recorder.record_blocking(Record::Processes(ProcessSample { at_us: recorder.now_us(), pods }));
-}
-
-impl Arena for KubeCluster {
-    type Verb = Verb;
-    type Fault = Struck;
-
-    fn name(verb: &Verb) -> &'static str {
-        verb.name()
-    }
-
-    fn aim(&self, verb: &Verb, random: &mut StdRng) -> Result<Struck> {
-        verb.aim(self, random)
-    }
-
-    fn what(&self, fault: &Struck) -> String {
-        fault.what(self)
-    }
-
-    fn victims(&self, fault: &Struck) -> Vec<String> {
-        fault.machines(self)
-    }
-
-    fn strike(&mut self, fault: &mut Struck) -> Result<()> {
-        KubeCluster::strike(self, fault.clone())
-    }
-
-    fn undo(&mut self, fault: &mut Struck) -> Result<()> {
-        KubeCluster::undo(self, fault)
-    }
 }

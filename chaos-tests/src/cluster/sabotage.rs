@@ -38,6 +38,8 @@ pub enum Sabotage {
     PodTwice,
     /// A member of the store ends by itself
     PartEnds,
+    /// The store stands still for longer than writes may wait
+    WritesHeld,
     /// An acknowledged object is gone from the store
     ObjectLost,
     /// The endpoints of a Service are gone, and the controllers do not notice
@@ -48,6 +50,8 @@ pub enum Sabotage {
 
 /// Between two writes of one who does not rest.
 const RESTLESS_EVERY: Duration = Duration::from_millis(500);
+/// Longer than any scenario would allow that is looked at with this bug.
+const WRITES_HELD: Duration = Duration::from_secs(4);
 /// Of the Service and of the process that there should not be.
 const TWIN: &str = "twin";
 const RESTLESS: &str = "restless";
@@ -61,6 +65,7 @@ impl Sabotage {
             Self::AddressTwice => ("addresses_unique", "Service chaos-pods/twin"),
             Self::PodTwice => ("one_pod_of_an_ordinal", "twin on w1"),
             Self::PartEnds => ("survives", "/store ended by itself"),
+            Self::WritesHeld => ("writes_resume", "sabotage: writes-held"),
             Self::ObjectLost => ("objects_kept", "and nothing is there"),
             Self::EndpointsGone => ("endpoints_ready", "Service chaos-pods/web"),
             Self::Restless => ("quiet_at_fixpoint", "/registry/configmaps/chaos-pods/restless"),
@@ -87,6 +92,10 @@ impl Sabotage {
             Self::AddressTwice => give_an_address_twice(cluster)?,
             Self::PodTwice => run_a_pod_twice(cluster)?,
             Self::PartEnds => end_a_member(cluster)?,
+            Self::WritesHeld => {
+                self.record(context);
+                return hold_writes(cluster);
+            }
             Self::ListOld | Self::EventLost => {}
             Self::ObjectLost | Self::EndpointsGone | Self::Restless => return Ok(()),
         }
@@ -104,9 +113,12 @@ impl Sabotage {
             Self::ObjectLost => lose_an_object(cluster)?,
             Self::EndpointsGone => take_endpoints_away(cluster)?,
             Self::Restless => drop(gateway.handle().spawn(write_without_rest(context.clone()))),
-            Self::ListOld | Self::EventLost | Self::AddressTwice | Self::PodTwice | Self::PartEnds => {
-                return Ok(());
-            }
+            Self::ListOld
+            | Self::EventLost
+            | Self::AddressTwice
+            | Self::PodTwice
+            | Self::PartEnds
+            | Self::WritesHeld => return Ok(()),
         }
         self.record(context);
         Ok(())
@@ -149,6 +161,15 @@ fn end_a_member(cluster: &KubeCluster) -> Result<()> {
     let unit = find(cluster, follows).context("a store of one member has nobody who follows")?;
     let life = cluster.units()[unit].life().context("the member runs")?;
     life.signal(Signal::SIGKILL)
+}
+
+/// Every member of the store stands still at once, so that nobody can be elected in place of another.
+fn hold_writes(cluster: &mut KubeCluster) -> Result<()> {
+    let units = cluster.units();
+    let members: Vec<usize> = (0..units.len()).filter(|&unit| units[unit].role == Role::Store).collect();
+    members.iter().try_for_each(|&member| cluster.pause_unit(member))?;
+    std::thread::sleep(WRITES_HELD);
+    members.iter().try_for_each(|&member| cluster.resume_unit(member))
 }
 
 fn lose_an_object(cluster: &KubeCluster) -> Result<()> {

@@ -5,11 +5,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use super::fault::Verb;
 use super::sabotage::Sabotage;
 use super::topology::{Kind, Topology};
 use crate::properties::Property;
-use crate::scenario::{Plan, duration};
+use crate::scenario::{Disk, Plan, duration};
 use crate::workloads::kubernetes::Kubernetes;
 use crate::workloads::pods::Pods;
 
@@ -24,6 +23,9 @@ pub struct ClusterScenario {
     members: u8,
     #[serde(default = "one")]
     workers: u8,
+    /// Of the members of the store.
+    #[serde(default)]
+    pub disk: Disk,
     #[serde(deserialize_with = "duration::deserialize")]
     pub duration: Duration,
     /// After which a client gives up on an answer.
@@ -31,7 +33,7 @@ pub struct ClusterScenario {
     pub request_timeout: Duration,
     pub workloads: Vec<Workload>,
     #[serde(default)]
-    pub faults: Vec<Plan<Verb>>,
+    pub faults: Vec<Plan>,
     /// Those that have something to say about the workloads, if left out.
     #[serde(default)]
     pub properties: Vec<Property>,
@@ -79,7 +81,7 @@ impl ClusterScenario {
         ensure!(!self.workloads.is_empty(), "workloads: give at least one, or nothing happens");
         let has_pods = self.workloads.iter().any(|workload| matches!(workload, Workload::Pods(_)));
         ensure!(!has_pods || self.workers > 0, "workers: pods need at least one");
-        self.faults.iter().try_for_each(|plan| plan.check(plan.verb.name()))
+        self.faults.iter().try_for_each(|plan| plan.check(self.disk))
     }
 }
 
@@ -128,6 +130,8 @@ faults:
         for (from, to, expected) in [
             ("clients", "cleints", "unknown"),
             ("verb: partition", "verb: partitoin", "unknown"),
+            ("verb: partition", "verb: power_cut", "needs `disk: forgetful`"),
+            ("target: leader", "target: laeder", "is no target"),
             ("topology: external", "topology: store\nworkers: 0", "leave it out"),
             ("kind: kubernetes, clients: 2", "kind: pods}\nworkers: 0\nmembers: 3 # {", "pods need"),
         ] {

@@ -16,13 +16,14 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::cgroups;
-use super::fault::Struck;
-use super::kube_cluster::{Door, KubeCluster, Setup};
-use super::life::Life;
+use super::kube_cluster::{Door, KubeCluster, Running, Setup, Unit};
 use super::machine::{Boot, Machine};
-use super::topology::Topology;
+use super::store_disk::StoreDisk;
+use super::topology::{MachinePlan, Topology};
+use crate::faults::{Arena, Struck};
 use crate::lab::host::ip;
 use crate::lab::{Network, sweep};
+use crate::scenario::Disk;
 
 const PREFIX: &str = "balsa-lab";
 /// The cable's end on this machine; an interface's name has at most 15 bytes.
@@ -35,27 +36,23 @@ struct State {
     setup: Setup,
     /// In the order of the plan; none for a machine without power.
     boots: Vec<Option<Boot>>,
-    units: Vec<UnitState>,
-    struck: Vec<Struck>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct UnitState {
-    name: String,
-    life: Option<Life>,
-    paused: bool,
+    /// None for a machine whose store has none of its own.
+    disks: Vec<Option<StoreDisk>>,
+    units: Vec<Unit>,
+    struck: Struck,
 }
 
 /// Starts a cluster and leaves it running.
-pub fn up(folder: &Path, topology: Topology, ready_within: Duration) -> Result<()> {
+pub fn up(folder: &Path, topology: Topology, disk: Disk, ready_within: Duration) -> Result<()> {
     ensure!(!state_file(folder).exists(), "{} has a lab already: ./dev lab down", folder.display());
     std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
     let folder = folder.canonicalize().with_context(|| format!("find {}", folder.display()))?;
     // What a start that failed left behind.
-    clear()?;
+    let data = folder.join("machines");
+    clear(&data)?;
     let network = Network::create_named(PREFIX)?;
     connect()?;
-    let setup = Setup { topology, data: folder.join("machines"), folder };
+    let setup = Setup { topology, data, folder, disk };
     let mut cluster = KubeCluster::start_behind(setup, network, Door::Uplink)?;
     cluster.wait_ready(ready_within)?;
     save(&cluster)?;
@@ -75,8 +72,8 @@ pub fn with<T>(folder: &Path, work: impl FnOnce(&mut KubeCluster) -> Result<T>) 
 
 /// Takes everything away, also what a start that failed or a lost state file left.
 pub fn down(folder: &Path) -> Result<()> {
-    clear()?;
     let machines = folder.join("machines");
+    clear(&machines.canonicalize().unwrap_or_else(|_| machines.clone()))?;
     for machine in std::fs::read_dir(&machines).into_iter().flatten().flatten() {
         cgroups::remove_of_pods(&machine.path());
     }
@@ -95,8 +92,10 @@ fn state_file(folder: &Path) -> PathBuf {
     folder.join("state.json")
 }
 
-fn clear() -> Result<()> {
-    sweep::clear(|name| name.strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with('-')))
+/// Namespaces with all that runs in them, and the disks that are mounted below `machines`.
+fn clear(machines: &Path) -> Result<()> {
+    sweep::clear(|name| name.strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with('-')))?;
+    sweep::unmount(|place| Path::new(place).starts_with(machines))
 }
 
 fn adopt(folder: &Path) -> Result<KubeCluster> {
@@ -107,25 +106,21 @@ fn adopt(folder: &Path) -> Result<KubeCluster> {
         serde_json::from_str(&text).with_context(|| format!("{} is not understood", path.display()))?;
     let network = Network::adopt(PREFIX);
     let plans = state.setup.topology.machines();
-    let machine = |(plan, boot): (&super::topology::MachinePlan, Option<Boot>)| {
-        Machine::adopt(plan.name.clone(), network.adopt_host(&plan.name, plan.number), boot)
+    let machine = |((plan, boot), disk): ((&MachinePlan, Option<Boot>), Option<StoreDisk>)| {
+        Machine::new(plan.name.clone(), network.adopt_host(&plan.name, plan.number), disk, boot)
     };
-    let machines = plans.iter().zip(state.boots).map(machine).collect();
-    let lives = state.units.into_iter().map(|unit| (unit.life, unit.paused)).collect();
-    Ok(KubeCluster::adopt(state.setup, network, machines, lives, state.struck))
+    let machines = plans.iter().zip(state.boots).zip(state.disks).map(machine).collect();
+    let running = Running { machines, units: state.units, struck: state.struck };
+    KubeCluster::take_over(state.setup, network, Door::Uplink, running)
 }
 
 fn save(cluster: &KubeCluster) -> Result<()> {
-    let unit = |unit: &super::kube_cluster::Unit| UnitState {
-        name: unit.name.clone(),
-        life: unit.life,
-        paused: unit.paused,
-    };
     let state = State {
         setup: cluster.setup().clone(),
         boots: cluster.machines().iter().map(|machine| machine.power().cloned()).collect(),
-        units: cluster.units().iter().map(unit).collect(),
-        struck: cluster.struck().to_vec(),
+        disks: cluster.machines().iter().map(|machine| machine.disk().cloned()).collect(),
+        units: cluster.units().to_vec(),
+        struck: cluster.struck().clone(),
     };
     let path = state_file(&cluster.setup().folder);
     let text = serde_json::to_string_pretty(&state).context("write down what runs")?;

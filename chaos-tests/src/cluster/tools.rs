@@ -2,11 +2,10 @@
 
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
+use super::entrances;
 use super::kube_cluster::{Door, KubeCluster};
-use super::topology::MachinePlan;
-use super::{entrances, flags};
 use crate::lab::binary;
 use crate::lab::cluster::expect_success;
 
@@ -45,24 +44,6 @@ impl KubeCluster {
     /// Standard output of a balsactl that must succeed and may read `input`.
     pub fn balsactl_ok(&self, arguments: &[&str], input: &str) -> Result<String> {
         given(&mut self.balsactl(arguments), input, &format!("balsactl {}", arguments.join(" ")))
-    }
-
-    /// The machine whose member says of itself that it leads.
-    pub fn store_leader(&self) -> Result<usize> {
-        let output = self.balsactl(&["endpoint", "status", "-w", "json"]).output().context("run balsactl")?;
-        // One that is down makes it fail and the others answer all the same.
-        let answers: Vec<serde_json::Value> =
-            serde_json::from_slice(&output.stdout).context("no member of the store answers")?;
-        for answer in &answers {
-            let status = &answer["Status"];
-            if status["leader"].as_u64().is_some_and(|id| Some(id) == status["header"]["member_id"].as_u64())
-            {
-                let url = answer["Endpoint"].as_str().unwrap_or_default();
-                let is_it = |plan: &MachinePlan| flags::store_url(plan.address()) == url;
-                return self.plans().iter().position(is_it).with_context(|| format!("nobody is {url}"));
-            }
-        }
-        bail!("no member says that it leads")
     }
 
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {

@@ -117,6 +117,9 @@ impl MachinePlan {
 }
 
 impl Role {
+    pub const ALL: [Self; 6] =
+        [Self::Store, Self::Apiserver, Self::Controllers, Self::Scheduler, Self::Balancer, Self::Nodeagent];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Store => "store",

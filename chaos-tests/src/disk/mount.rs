@@ -12,6 +12,9 @@ use rand::rngs::StdRng;
 use super::session;
 use super::state::{Disk, Metadata, Survivors, Trouble};
 
+/// What a list of mounts calls it.
+pub const DEVICE: &str = "balsa-chaos-disk";
+
 /// Unmounted when dropped.
 pub struct ForgetfulDisk {
     disk: Arc<Mutex<Disk>>,
@@ -49,7 +52,7 @@ impl ForgetfulDisk {
         let device = File::options().read(true).write(true).open("/dev/fuse").context("open /dev/fuse")?;
         let options = format!("fd={},rootmode=40755,user_id=0,group_id=0,allow_other", device.as_raw_fd());
         mount(
-            Some("balsa-chaos-disk"),
+            Some(DEVICE),
             &self.dir,
             Some("fuse"),
             MsFlags::MS_NOSUID | MsFlags::MS_NODEV,

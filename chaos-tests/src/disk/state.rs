@@ -7,17 +7,18 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, SystemTime};
 
+use clap::ValueEnum;
 use nix::errno::Errno;
 use rand::RngExt;
 use rand::rngs::StdRng;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::content::{Content, PAGE_BYTES};
 
 pub const ROOT: u64 = 1;
 
 /// When names are durable.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Metadata {
     /// As ext4 and XFS: any fsync also makes all earlier changes of names durable, in their order.
@@ -28,7 +29,7 @@ pub enum Metadata {
 }
 
 /// What of the unsynced outlives a power cut.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Survivors {
     #[default]
@@ -67,7 +68,7 @@ pub struct Folder {
 }
 
 /// How the disk behaves badly at the moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
     /// Every sync takes this much longer.
     pub sync_delay: Duration,

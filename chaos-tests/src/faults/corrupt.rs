@@ -1,8 +1,10 @@
 //! `corrupt`: a member is stopped, bits of one of its files are flipped, and it is started again.
 //!
-//! The member may refuse to start, and should say why; then it is undone by giving the file its old bytes back. One that
-//! did start keeps its files: it has voted and acknowledged with them since. It must not serve what is wrong.
+//! The member may refuse to start, and should say why; then it is undone by giving the file its old bytes back, which are
+//! kept beside its data. One that did start keeps its files: it has voted and acknowledged with them since. It must not
+//! serve what is wrong.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -10,74 +12,97 @@ use rand::RngExt;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
+use serde::{Deserialize, Serialize};
 
-use super::kill::{Kill, start_stopped};
-use super::{Fault, names};
-use crate::lab::{Condition, StoreCluster};
+use super::kill::{kill_all, start_stopped};
+use super::{Act, Arena, part_names};
+use crate::lab::Condition;
 
 /// Flipped bytes, in a row, as a bad sector would do it.
 const DAMAGE_BYTES: usize = 512;
 /// Smaller files are lock files, and names of other files.
 const FILE_MIN_BYTES: u64 = 1024;
 
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Corrupt {
-    victims: Vec<usize>,
-    random: StdRng,
-    /// Member, file, and its bytes before.
-    originals: Vec<(usize, PathBuf, Vec<u8>)>,
+    members: Vec<usize>,
+    seed: u64,
+    damages: Vec<Damage>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Damage {
+    member: usize,
+    file: PathBuf,
+    /// Its bytes before.
+    original: PathBuf,
 }
 
 impl Corrupt {
-    pub fn new(victims: Vec<usize>, seed: u64) -> Self {
-        Self { victims, random: StdRng::seed_from_u64(seed), originals: Vec::new() }
+    pub fn new(members: Vec<usize>, seed: u64) -> Self {
+        Self { members, seed, damages: Vec::new() }
     }
 
-    fn damage(&mut self, victim: usize, folder: &Path) -> Result<()> {
+    fn damage(&mut self, member: usize, folder: &Path, random: &mut StdRng) -> Result<()> {
         let mut files = Vec::new();
         collect(folder, &mut files)?;
         files.sort();
-        let Some(file) = files.choose(&mut self.random) else { return Ok(()) };
-        let original = std::fs::read(file).with_context(|| format!("read {}", file.display()))?;
-        let mut bytes = original.clone();
-        let from = self.random.random_range(0..bytes.len());
+        let Some(file) = files.choose(random) else { return Ok(()) };
+        let original = folder.with_extension("undamaged");
+        let mut bytes = std::fs::read(file).with_context(|| format!("read {}", file.display()))?;
+        std::fs::write(&original, &bytes).with_context(|| format!("write {}", original.display()))?;
+        let from = random.random_range(0..bytes.len());
         for byte in bytes.iter_mut().skip(from).take(DAMAGE_BYTES) {
             *byte ^= 0x55;
         }
-        std::fs::write(file, bytes).with_context(|| format!("write {}", file.display()))?;
-        self.originals.push((victim, file.clone(), original));
+        self.damages.push(Damage { member, file: file.clone(), original });
+        std::fs::write(file, bytes).with_context(|| format!("write {}", file.display()))
+    }
+}
+
+impl Damage {
+    /// A file that is gone went with all of the member's data.
+    fn repair(&self) -> Result<()> {
+        if self.file.exists() {
+            std::fs::copy(&self.original, &self.file)
+                .with_context(|| format!("give {} its bytes back", self.file.display()))?;
+        }
         Ok(())
     }
 }
 
-impl Fault for Corrupt {
-    fn what(&self, cluster: &StoreCluster) -> String {
-        format!("a file of {} is damaged while it is stopped", names(cluster, self.victims()))
+impl Act for Corrupt {
+    fn what(&self, arena: &dyn Arena) -> String {
+        format!("a file of {} is damaged while it is stopped", part_names(arena, &self.members))
     }
 
-    fn victims(&self) -> Vec<usize> {
-        self.victims.clone()
+    fn parts(&self) -> &[usize] {
+        &self.members
     }
 
-    fn may_end_members(&self) -> bool {
+    fn may_end_parts(&self) -> bool {
         true
     }
 
-    fn inject(&mut self, cluster: &mut StoreCluster) -> Result<()> {
-        Kill::new(self.victims.clone()).inject(cluster)?;
-        for victim in self.victims.clone() {
-            let folder = cluster.members()[victim].data_dir().to_owned();
-            self.damage(victim, &folder)?;
+    fn inject(&mut self, arena: &mut dyn Arena, held: &BTreeSet<usize>) -> Result<()> {
+        kill_all(arena, &self.members)?;
+        let mut random = StdRng::seed_from_u64(self.seed);
+        for member in self.members.clone() {
+            self.damage(member, &arena.data_dir(member), &mut random)?;
         }
-        start_stopped(cluster, &self.victims)
+        start_stopped(arena, &self.members, held)
     }
 
-    fn undo(&mut self, cluster: &mut StoreCluster) -> Result<()> {
-        for (victim, file, original) in self.originals.drain(..) {
-            if cluster.members()[victim].condition() == Condition::Stopped {
-                std::fs::write(&file, original).with_context(|| format!("write {}", file.display()))?;
+    fn undo(&mut self, arena: &mut dyn Arena, held: &BTreeSet<usize>) -> Result<()> {
+        let parts = arena.parts();
+        for damage in self.damages.drain(..) {
+            if parts[damage.member].condition == Condition::Stopped {
+                damage.repair()?;
             }
+            // It may have gone with the disk that it was on.
+            let _ = std::fs::remove_file(&damage.original);
         }
-        start_stopped(cluster, &self.victims)
+        start_stopped(arena, &self.members, held)
     }
 }
 

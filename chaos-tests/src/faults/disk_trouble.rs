@@ -3,34 +3,24 @@
 //! A store may end itself when it can no longer write: that is a clean answer to a disk that lies or is full, and so the
 //! member is started again when the disk is well.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 
 use super::kill::start_stopped;
-use super::{Fault, names};
+use super::{Act, Arena, part_names};
 use crate::disk::Trouble;
-use crate::lab::StoreCluster;
 
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DiskTrouble {
-    victims: Vec<usize>,
-    trouble: Trouble,
+    pub members: Vec<usize>,
+    pub trouble: Trouble,
 }
 
-impl DiskTrouble {
-    pub fn new(victims: Vec<usize>, trouble: Trouble) -> Self {
-        Self { victims, trouble }
-    }
-
-    fn set(&self, cluster: &mut StoreCluster, trouble: Trouble) -> Result<()> {
-        self.victims.iter().try_for_each(|&victim| {
-            cluster.member(victim).disk()?.set_trouble(trouble);
-            Ok(())
-        })
-    }
-}
-
-impl Fault for DiskTrouble {
-    fn what(&self, cluster: &StoreCluster) -> String {
-        let names = names(cluster, self.victims());
+impl Act for DiskTrouble {
+    fn what(&self, arena: &dyn Arena) -> String {
+        let names = part_names(arena, &self.members);
         if self.trouble.full {
             format!("disk full at {names}")
         } else if self.trouble.syncs_fail {
@@ -40,20 +30,20 @@ impl Fault for DiskTrouble {
         }
     }
 
-    fn victims(&self) -> Vec<usize> {
-        self.victims.clone()
+    fn parts(&self) -> &[usize] {
+        &self.members
     }
 
-    fn may_end_members(&self) -> bool {
+    fn may_end_parts(&self) -> bool {
         self.trouble.full || self.trouble.syncs_fail
     }
 
-    fn inject(&mut self, cluster: &mut StoreCluster) -> Result<()> {
-        self.set(cluster, self.trouble)
+    fn inject(&mut self, arena: &mut dyn Arena, _: &BTreeSet<usize>) -> Result<()> {
+        self.members.iter().try_for_each(|&member| arena.set_trouble(member, self.trouble))
     }
 
-    fn undo(&mut self, cluster: &mut StoreCluster) -> Result<()> {
-        self.set(cluster, Trouble::default())?;
-        start_stopped(cluster, &self.victims)
+    fn undo(&mut self, arena: &mut dyn Arena, held: &BTreeSet<usize>) -> Result<()> {
+        self.members.iter().try_for_each(|&member| arena.set_trouble(member, Trouble::default()))?;
+        start_stopped(arena, &self.members, held)
     }
 }

@@ -1,59 +1,64 @@
-//! `member_replace`: a member is removed by RPC and its machine is gone; undone by adding a new one in its place.
+//! `member_replace`: a member is removed by RPC and its data is gone; undone by adding a new one in its place.
 //!
 //! The new one has the old one's name and address, an empty disk and another identity: it learns all from the others while
 //! clients go on.
 
-use anyhow::Result;
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::path::Path;
 
-use super::{Fault, names};
-use crate::lab::{Condition, StoreCluster};
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 
+use super::kill::start_stopped;
+use super::{Act, Arena, Part, part_names};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MemberReplace {
-    victims: Vec<usize>,
+    pub members: Vec<usize>,
 }
 
-impl MemberReplace {
-    pub fn new(victims: Vec<usize>) -> Self {
-        Self { victims }
-    }
-}
-
-impl Fault for MemberReplace {
-    fn what(&self, cluster: &StoreCluster) -> String {
-        format!("{} is removed, wiped, and later added anew", names(cluster, self.victims()))
+impl Act for MemberReplace {
+    fn what(&self, arena: &dyn Arena) -> String {
+        format!("{} is removed, wiped, and later added anew", part_names(arena, &self.members))
     }
 
-    fn victims(&self) -> Vec<usize> {
-        self.victims.clone()
+    fn parts(&self) -> &[usize] {
+        &self.members
     }
 
     /// One that was removed may end itself before it is killed.
-    fn may_end_members(&self) -> bool {
+    fn may_end_parts(&self) -> bool {
         true
     }
 
-    fn inject(&mut self, cluster: &mut StoreCluster) -> Result<()> {
-        for &victim in &self.victims {
-            cluster.remove_member(victim)?;
-            let member = cluster.member(victim);
-            if member.condition() != Condition::Stopped {
-                member.kill()?;
-            }
-            member.wipe()?;
+    fn keeps_down(&self, number: usize, _: &Part) -> bool {
+        self.members.contains(&number)
+    }
+
+    fn inject(&mut self, arena: &mut dyn Arena, _: &BTreeSet<usize>) -> Result<()> {
+        for &member in &self.members {
+            arena.membership().remove(member)?;
+            arena.kill(member)?;
+            wipe(&arena.data_dir(member))?;
         }
         Ok(())
     }
 
-    fn undo(&mut self, cluster: &mut StoreCluster) -> Result<()> {
-        for &victim in &self.victims {
-            // Another fault that ended meanwhile may have started it; without data it could only found a cluster anew.
-            if cluster.members()[victim].condition() != Condition::Stopped {
-                cluster.member(victim).kill()?;
-                cluster.member(victim).wipe()?;
-            }
-            cluster.add_member(victim)?;
-            cluster.member(victim).join()?;
+    fn undo(&mut self, arena: &mut dyn Arena, held: &BTreeSet<usize>) -> Result<()> {
+        for &member in &self.members {
+            arena.membership().add(member)?;
+            // Without data it could only found a store of its own.
+            arena.set_joining(member);
         }
-        Ok(())
+        start_stopped(arena, &self.members, held)
+    }
+}
+
+fn wipe(folder: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        // An earlier fault of this kind was here.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        done => done.with_context(|| format!("remove {}", folder.display())),
     }
 }

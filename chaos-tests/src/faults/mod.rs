@@ -1,218 +1,157 @@
 //! Faults as verbs: one file each, with how it is done and how it is undone.
 //!
-//! A [`Verb`] is what a scenario says; [`Verb::aim`] chooses its victims at the time of the fault and gives a [`Fault`].
-//! Undoing after a panic needs no code here: what a fault changes lives in the cluster's namespaces, processes and disks,
-//! and goes away with them (`crate::lab::StoreCluster`). Nothing outside of them is ever touched.
+//! A [`Verb`] is what a scenario or a command line says; [`Verb::aim`] chooses its victims at the time of the fault and gives
+//! a [`Fault`], which is plain data. [`strike`] and [`undo`] do it to an [`Arena`]: a store alone or a whole cluster.
+//! Undoing after a panic needs no code here: what a fault changes lives in the arena's namespaces, processes and disks, and
+//! goes away with them. Nothing outside of them is ever touched.
 
+pub mod arena;
 pub mod certificate_expiry;
 pub mod clock_step;
 pub mod corrupt;
 pub mod disk_trouble;
+#[cfg(test)]
+mod faults_test;
 pub mod kill;
 pub mod member_replace;
 pub mod move_leader;
 pub mod partition;
 pub mod pause;
-pub mod power_cut;
-pub mod restart_all;
+pub mod power;
+pub mod struck;
 pub mod target;
+pub mod verb;
 
-use std::time::Duration;
+use std::collections::BTreeSet;
 
-use anyhow::{Context, Result};
-use rand::RngExt;
-use rand::rngs::StdRng;
-use serde::Deserialize;
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
 
-use crate::disk::{Survivors, Trouble};
-use crate::lab::StoreCluster;
-use crate::scenario::duration;
+pub use arena::{Arena, Part};
+use certificate_expiry::CertificateExpiry;
+use clock_step::ClockStep;
+use corrupt::Corrupt;
 use disk_trouble::DiskTrouble;
+use kill::Kill;
+use member_replace::MemberReplace;
+use move_leader::MoveLeader;
+use partition::Partition;
+use pause::Pause;
+use power::Power;
+pub use struck::{Struck, heal, strike, undo};
 pub use target::Target;
+pub use verb::Verb;
 
 /// A fault that knows its victims.
-pub trait Fault {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "fault", rename_all = "snake_case")]
+pub enum Fault {
+    CertificateExpiry(CertificateExpiry),
+    ClockStep(ClockStep),
+    Corrupt(Corrupt),
+    DiskTrouble(DiskTrouble),
+    Kill(Kill),
+    MemberReplace(MemberReplace),
+    MoveLeader(MoveLeader),
+    Partition(Partition),
+    Pause(Pause),
+    Power(Power),
+}
+
+/// What each of them can do.
+trait Act {
     /// For the timeline: what is done to whom.
-    fn what(&self, cluster: &StoreCluster) -> String;
-    /// Numbers of the members that it is done to.
-    fn victims(&self) -> Vec<usize>;
-    /// Whether a victim that ends itself meanwhile does right.
-    fn may_end_members(&self) -> bool {
+    fn what(&self, arena: &dyn Arena) -> String;
+    /// The parts that it is done to; none if it is done to machines.
+    fn parts(&self) -> &[usize];
+    /// The machines that it is done to, or to a part of.
+    fn machines(&self, arena: &dyn Arena) -> BTreeSet<usize> {
+        let parts = arena.parts();
+        self.parts().iter().map(|&part| parts[part].machine).collect()
+    }
+    /// Whether one of its parts that ends itself meanwhile does right.
+    fn may_end_parts(&self) -> bool {
         false
     }
-    fn inject(&mut self, cluster: &mut StoreCluster) -> Result<()>;
-    fn undo(&mut self, cluster: &mut StoreCluster) -> Result<()>;
+    /// Whether the part must not run before this is undone.
+    fn keeps_down(&self, _number: usize, _part: &Part) -> bool {
+        false
+    }
+    /// Whether there is something to undo.
+    fn lasts(&self) -> bool {
+        true
+    }
+    /// `held` are parts that other faults keep down.
+    fn inject(&mut self, arena: &mut dyn Arena, held: &BTreeSet<usize>) -> Result<()>;
+    fn undo(&mut self, arena: &mut dyn Arena, held: &BTreeSet<usize>) -> Result<()>;
 }
 
-/// What a scenario file says.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "verb", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Verb {
-    Partition {
-        shape: partition::Shape,
-        #[serde(default)]
-        target: Target,
-    },
-    Kill {
-        #[serde(default)]
-        target: Target,
-    },
-    Pause {
-        #[serde(default)]
-        target: Target,
-    },
-    RestartAll {},
-    /// The member is killed and all that it had not synced is gone.
-    PowerCut {
-        #[serde(default)]
-        target: Target,
-        #[serde(default)]
-        survivors: Survivors,
-    },
-    /// Every sync and write takes longer.
-    SlowDisk {
-        #[serde(default)]
-        target: Target,
-        #[serde(deserialize_with = "duration::deserialize")]
-        sync_delay: Duration,
-        #[serde(default, deserialize_with = "duration::deserialize")]
-        write_delay: Duration,
-    },
-    /// No space is left.
-    FullDisk {
-        #[serde(default)]
-        target: Target,
-    },
-    /// Syncs fail with an I/O error.
-    FailingSync {
-        #[serde(default)]
-        target: Target,
-    },
-    /// A stopped member's file is damaged.
-    Corrupt {
-        #[serde(default)]
-        target: Target,
-    },
-    /// The wall clock jumps, back if `seconds` is less than nothing.
-    ClockStep {
-        #[serde(default)]
-        target: Target,
-        seconds: i32,
-    },
-    /// Removed, wiped, and added as a new member.
-    MemberReplace {
-        #[serde(default)]
-        target: Target,
-    },
-    /// Leadership is handed to the target, or to its first if it is several.
-    MoveLeader {
-        #[serde(default = "follower")]
-        target: Target,
-    },
-    /// Certificates run out before they are renewed.
-    CertificateExpiry {
-        #[serde(default)]
-        target: Target,
-    },
-}
-
-impl Verb {
-    /// Chooses who it happens to, now.
-    pub fn aim(&self, cluster: &StoreCluster, random: &mut StdRng) -> Result<Box<dyn Fault>> {
-        let all = cluster.members().len();
-        Ok(match self {
-            Self::Partition { shape, target } => {
-                let aside = target.resolve(cluster, random)?;
-                Box::new(partition::Partition::new(*shape, all, aside))
-            }
-            Self::Kill { target } => Box::new(kill::Kill::new(target.resolve(cluster, random)?)),
-            Self::Pause { target } => Box::new(pause::Pause::new(target.resolve(cluster, random)?)),
-            Self::RestartAll {} => Box::new(restart_all::RestartAll::new(all)),
-            Self::PowerCut { target, survivors } => {
-                let victims = target.resolve(cluster, random)?;
-                Box::new(power_cut::PowerCut::new(victims, *survivors, random.random()))
-            }
-            Self::SlowDisk { target, sync_delay, write_delay } => {
-                let trouble =
-                    Trouble { sync_delay: *sync_delay, write_delay: *write_delay, ..Trouble::default() };
-                Box::new(DiskTrouble::new(target.resolve(cluster, random)?, trouble))
-            }
-            Self::FullDisk { target } => {
-                let trouble = Trouble { full: true, ..Trouble::default() };
-                Box::new(DiskTrouble::new(target.resolve(cluster, random)?, trouble))
-            }
-            Self::FailingSync { target } => {
-                let trouble = Trouble { syncs_fail: true, ..Trouble::default() };
-                Box::new(DiskTrouble::new(target.resolve(cluster, random)?, trouble))
-            }
-            Self::Corrupt { target } => {
-                Box::new(corrupt::Corrupt::new(target.resolve(cluster, random)?, random.random()))
-            }
-            Self::ClockStep { target, seconds } => {
-                Box::new(clock_step::ClockStep::new(target.resolve(cluster, random)?, *seconds))
-            }
-            Self::MemberReplace { target } => {
-                Box::new(member_replace::MemberReplace::new(target.resolve(cluster, random)?))
-            }
-            Self::MoveLeader { target } => {
-                let chosen = target.resolve(cluster, random)?;
-                let heir = chosen.first().context("nobody runs who could lead instead")?;
-                Box::new(move_leader::MoveLeader::new(*heir))
-            }
-            Self::CertificateExpiry { target } => {
-                Box::new(certificate_expiry::CertificateExpiry::new(target.resolve(cluster, random)?))
-            }
-        })
+impl Fault {
+    /// For the timeline: what is done to whom.
+    pub fn what(&self, arena: &dyn Arena) -> String {
+        self.act().what(arena)
     }
 
-    pub fn name(&self) -> &'static str {
+    /// Names of the machines that it is done to.
+    pub fn victims(&self, arena: &dyn Arena) -> Vec<String> {
+        let names = arena.machine_names();
+        self.act().machines(arena).into_iter().map(|machine| names[machine].clone()).collect()
+    }
+
+    /// Whether a part that ends itself while this goes on does right.
+    pub fn may_end(&self, part: usize) -> bool {
+        self.act().may_end_parts() && self.act().parts().contains(&part)
+    }
+
+    fn act(&self) -> &dyn Act {
         match self {
-            Self::Partition { .. } => "partition",
-            Self::Kill { .. } => "kill",
-            Self::Pause { .. } => "pause",
-            Self::RestartAll {} => "restart_all",
-            Self::PowerCut { .. } => "power_cut",
-            Self::SlowDisk { .. } => "slow_disk",
-            Self::FullDisk { .. } => "full_disk",
-            Self::FailingSync { .. } => "failing_sync",
-            Self::Corrupt { .. } => "corrupt",
-            Self::ClockStep { .. } => "clock_step",
-            Self::MemberReplace { .. } => "member_replace",
-            Self::MoveLeader { .. } => "move_leader",
-            Self::CertificateExpiry { .. } => "certificate_expiry",
+            Self::CertificateExpiry(fault) => fault,
+            Self::ClockStep(fault) => fault,
+            Self::Corrupt(fault) => fault,
+            Self::DiskTrouble(fault) => fault,
+            Self::Kill(fault) => fault,
+            Self::MemberReplace(fault) => fault,
+            Self::MoveLeader(fault) => fault,
+            Self::Partition(fault) => fault,
+            Self::Pause(fault) => fault,
+            Self::Power(fault) => fault,
         }
     }
 
-    /// Whether only a disk of ours can do it.
-    pub fn needs_disk(&self) -> bool {
+    fn act_mut(&mut self) -> &mut dyn Act {
         match self {
-            Self::PowerCut { .. }
-            | Self::SlowDisk { .. }
-            | Self::FullDisk { .. }
-            | Self::FailingSync { .. } => true,
-            Self::Partition { .. }
-            | Self::Kill { .. }
-            | Self::Pause { .. }
-            | Self::RestartAll {}
-            | Self::Corrupt { .. }
-            | Self::ClockStep { .. }
-            | Self::MemberReplace { .. }
-            | Self::MoveLeader { .. }
-            | Self::CertificateExpiry { .. } => false,
+            Self::CertificateExpiry(fault) => fault,
+            Self::ClockStep(fault) => fault,
+            Self::Corrupt(fault) => fault,
+            Self::DiskTrouble(fault) => fault,
+            Self::Kill(fault) => fault,
+            Self::MemberReplace(fault) => fault,
+            Self::MoveLeader(fault) => fault,
+            Self::Partition(fault) => fault,
+            Self::Pause(fault) => fault,
+            Self::Power(fault) => fault,
         }
-    }
-
-    /// Whether it means nothing to a cluster that speaks plain text.
-    pub fn needs_tls(&self) -> bool {
-        matches!(self, Self::CertificateExpiry { .. })
     }
 }
 
-fn follower() -> Target {
-    Target::Follower
+/// `m1/store, m3/store`; all parts of a machine that has several are called by its name.
+fn part_names(arena: &dyn Arena, numbers: &[usize]) -> String {
+    let (parts, machines) = (arena.parts(), arena.machine_names());
+    let is_whole = |machine: usize| {
+        let own = (0..parts.len()).filter(|&number| parts[number].machine == machine);
+        own.clone().count() > 1 && own.clone().all(|number| numbers.contains(&number))
+    };
+    let name = |&number: &usize| match parts[number].machine {
+        machine if is_whole(machine) => machines[machine].as_str(),
+        _ => parts[number].name.as_str(),
+    };
+    let mut names: Vec<&str> = numbers.iter().map(name).collect();
+    names.dedup();
+    names.join(", ")
 }
 
 /// `m1, m3`.
-fn names(cluster: &StoreCluster, numbers: impl IntoIterator<Item = usize>) -> String {
-    numbers.into_iter().map(|number| cluster.members()[number].name()).collect::<Vec<_>>().join(", ")
+fn machine_names(arena: &dyn Arena, numbers: impl IntoIterator<Item = usize>) -> String {
+    let names = arena.machine_names();
+    numbers.into_iter().map(|number| names[number].as_str()).collect::<Vec<_>>().join(", ")
 }

@@ -2,35 +2,37 @@
 //!
 //! Nothing is broken, so there is nothing to undo: leadership stays where it is.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 
-use super::{Fault, names};
-use crate::lab::StoreCluster;
+use super::{Act, Arena, part_names};
 
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MoveLeader {
-    heir: usize,
+    /// One member.
+    pub heir: Vec<usize>,
 }
 
-impl MoveLeader {
-    pub fn new(heir: usize) -> Self {
-        Self { heir }
-    }
-}
-
-impl Fault for MoveLeader {
-    fn what(&self, cluster: &StoreCluster) -> String {
-        format!("leadership is handed to {}", names(cluster, self.victims()))
+impl Act for MoveLeader {
+    fn what(&self, arena: &dyn Arena) -> String {
+        format!("leadership is handed to {}", part_names(arena, &self.heir))
     }
 
-    fn victims(&self) -> Vec<usize> {
-        vec![self.heir]
+    fn parts(&self) -> &[usize] {
+        &self.heir
     }
 
-    fn inject(&mut self, cluster: &mut StoreCluster) -> Result<()> {
-        cluster.move_leader(self.heir)
+    fn lasts(&self) -> bool {
+        false
     }
 
-    fn undo(&mut self, _: &mut StoreCluster) -> Result<()> {
+    fn inject(&mut self, arena: &mut dyn Arena, _: &BTreeSet<usize>) -> Result<()> {
+        self.heir.iter().try_for_each(|&heir| arena.membership().move_leader(heir))
+    }
+
+    fn undo(&mut self, _: &mut dyn Arena, _: &BTreeSet<usize>) -> Result<()> {
         Ok(())
     }
 }

@@ -1,125 +1,161 @@
-//! `partition`: members do not hear each other, though all of them run and serve clients.
+//! `partition`: machines do not hear each other, though all of them run and serve clients.
 //!
-//! Packets are dropped where they arrive, by nftables in the victim's namespace: connections hang, as they do when a
-//! cable is cut, and are not reset. Undone by deleting the one table that was added.
+//! Packets are dropped where they arrive, by nftables in the namespace of whoever does not hear: connections hang, as they
+//! do when a cable is cut, and are not reset. They are known by the hardware address of their sender, so that what a machine
+//! forwards for its pods is cut with it. Undone by deleting the one table that was added.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 
-use super::{Fault, names};
-use crate::lab::{Host, StoreCluster};
+use super::{Act, Arena, Fault, machine_names};
+use crate::lab::Host;
 
-pub(crate) const TABLE: &str = "balsa_chaos";
+const TABLE: &str = "balsa_chaos";
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
 pub enum Shape {
-    /// The target on one side, all others on the other.
+    /// The target on one side, all others on the other
+    #[default]
     Full,
-    /// The target is not heard by the others, but hears them.
+    /// The target is not heard by the others, but hears them
     OneWay,
-    /// The target hears nobody, but is heard.
+    /// The target hears nobody, but is heard
     Deaf,
-    /// Everybody hears only the two neighbours on a ring: of five, each sees a majority and no two the same one.
+    /// Members hear only their two neighbours on a ring: of five, each sees a majority and no two the same one
     Ring,
-    /// Two halves that only the first of the target hears both of.
+    /// Members in two halves that only the first of the target hears both of
     Bridge,
 }
 
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Partition {
     shape: Shape,
     aside: Vec<usize>,
-    /// (from, to): what `from` sends does not arrive at `to`.
-    cuts: BTreeSet<(usize, usize)>,
+    /// Those between which packets are dropped.
+    among: Vec<usize>,
 }
 
 impl Partition {
-    pub fn new(shape: Shape, members: usize, aside: Vec<usize>) -> Self {
-        let cuts = cuts(shape, members, &aside);
-        Self { shape, aside, cuts }
+    /// `aside` are machines.
+    pub fn new(shape: Shape, arena: &dyn Arena, aside: Vec<usize>) -> Self {
+        let among = match shape {
+            Shape::Full | Shape::OneWay | Shape::Deaf => (0..arena.machine_names().len()).collect(),
+            Shape::Ring | Shape::Bridge => {
+                arena.parts().iter().filter(|part| part.is_member()).map(|part| part.machine).collect()
+            }
+        };
+        Self { shape, aside, among }
+    }
+
+    /// (from, to): what `from` sends does not arrive at `to`.
+    fn cuts(&self) -> BTreeSet<(usize, usize)> {
+        cuts(self.shape, &self.among, &self.aside)
     }
 }
 
-impl Fault for Partition {
-    fn what(&self, cluster: &StoreCluster) -> String {
-        let aside = names(cluster, self.aside.iter().copied());
+impl Act for Partition {
+    fn what(&self, arena: &dyn Arena) -> String {
+        let aside = machine_names(arena, self.aside.iter().copied());
         match self.shape {
             Shape::Full => format!("cut {aside} off from the others"),
             Shape::OneWay => format!("{aside} is not heard by the others"),
             Shape::Deaf => format!("{aside} does not hear the others"),
             Shape::Ring => "members hear only their neighbours on a ring".to_owned(),
             Shape::Bridge => {
-                format!("two halves that only {} hears", names(cluster, self.aside.first().copied()))
+                format!("two halves that only {} hears", machine_names(arena, self.aside.first().copied()))
             }
         }
     }
 
-    fn victims(&self) -> Vec<usize> {
-        let touched: BTreeSet<usize> = self.cuts.iter().flat_map(|&(from, to)| [from, to]).collect();
+    fn parts(&self) -> &[usize] {
+        &[]
+    }
+
+    fn machines(&self, _: &dyn Arena) -> BTreeSet<usize> {
         match self.shape {
-            Shape::Full | Shape::OneWay | Shape::Deaf => self.aside.clone(),
-            Shape::Ring | Shape::Bridge => touched.into_iter().collect(),
-        }
-    }
-
-    fn inject(&mut self, cluster: &mut StoreCluster) -> Result<()> {
-        let address = |number: usize| cluster.members()[number].address().to_string();
-        for to in 0..cluster.members().len() {
-            let from: Vec<_> =
-                self.cuts.iter().filter(|cut| cut.1 == to).map(|&(from, _)| address(from)).collect();
-            if !from.is_empty() {
-                nft(cluster.members()[to].host(), &rules(&from.join(", ")))?;
+            Shape::Full | Shape::OneWay | Shape::Deaf => self.aside.iter().copied().collect(),
+            Shape::Ring | Shape::Bridge => {
+                self.cuts().into_iter().flat_map(|(from, to)| [from, to]).collect()
             }
         }
-        Ok(())
     }
 
-    fn undo(&mut self, cluster: &mut StoreCluster) -> Result<()> {
-        cluster.members().iter().try_for_each(|member| nft(member.host(), &clean()))
+    fn inject(&mut self, arena: &mut dyn Arena, _: &BTreeSet<usize>) -> Result<()> {
+        set_cuts(arena)
+    }
+
+    fn undo(&mut self, arena: &mut dyn Arena, _: &BTreeSet<usize>) -> Result<()> {
+        set_cuts(arena)
     }
 }
 
-/// Which way is cut, for `members` of which `aside` are the target.
-pub(crate) fn cuts(shape: Shape, members: usize, aside: &[usize]) -> BTreeSet<(usize, usize)> {
+/// Makes the rules of every machine say what all partitions together cut.
+fn set_cuts(arena: &dyn Arena) -> Result<()> {
+    let mut deaf_to: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+    for fault in arena.struck().faults() {
+        if let Fault::Partition(partition) = fault {
+            for (from, to) in partition.cuts() {
+                deaf_to.entry(to).or_default().insert(from);
+            }
+        }
+    }
+    for machine in 0..arena.machine_names().len() {
+        let senders = deaf_to.get(&machine).into_iter().flatten();
+        let senders: Vec<String> =
+            senders.map(|&from| arena.host(from).hardware_address()).collect::<Result<_>>()?;
+        nft(arena.host(machine), &rules(&senders.join(", ")))?;
+    }
+    Ok(())
+}
+
+/// Which way is cut among these, of which `aside` are the target.
+fn cuts(shape: Shape, among: &[usize], aside: &[usize]) -> BTreeSet<(usize, usize)> {
     let all = || {
-        (0..members).flat_map(|from| (0..members).map(move |to| (from, to))).filter(|(from, to)| from != to)
+        let pairs = among.iter().flat_map(|&from| among.iter().map(move |&to| (from, to)));
+        pairs.filter(|(from, to)| from != to)
     };
     let is_aside = |number: &usize| aside.contains(number);
     match shape {
         Shape::Full => all().filter(|(from, to)| is_aside(from) != is_aside(to)).collect(),
         Shape::OneWay => all().filter(|(from, to)| is_aside(from) && !is_aside(to)).collect(),
         Shape::Deaf => all().filter(|(from, to)| !is_aside(from) && is_aside(to)).collect(),
-        Shape::Ring => all()
-            .filter(|(from, to)| !matches!(from.abs_diff(*to), d if d == 1 || d == members - 1))
-            .collect(),
+        Shape::Ring => {
+            let place = |number: usize| among.iter().position(|other| *other == number).unwrap_or_default();
+            let apart = |(from, to): &(usize, usize)| place(*from).abs_diff(place(*to));
+            all().filter(|pair| !matches!(apart(pair), d if d == 1 || d == among.len() - 1)).collect()
+        }
         Shape::Bridge => {
-            let bridge = aside.first().copied().unwrap_or(0);
+            let bridge = aside.first().copied();
             // The others in order, the first half of them against the second.
-            let others: Vec<usize> = (0..members).filter(|number| *number != bridge).collect();
+            let others: Vec<usize> = among.iter().copied().filter(|number| Some(*number) != bridge).collect();
             let left = &others[..others.len() / 2];
             all()
-                .filter(|(from, to)| *from != bridge && *to != bridge)
+                .filter(|(from, to)| Some(*from) != bridge && Some(*to) != bridge)
                 .filter(|(from, to)| left.contains(from) != left.contains(to))
                 .collect()
         }
     }
 }
 
-/// Naming a table before deleting it makes the deletion good for one that is not there.
-pub(crate) fn clean() -> String {
-    format!("table inet {TABLE}\ndelete table inet {TABLE}\n")
+/// Naming a table before deleting it makes the deletion good for one that is not there. Before routing, so that packets
+/// which are only passing through are dropped as well.
+fn rules(senders: &str) -> String {
+    let clean = format!("table inet {TABLE}\ndelete table inet {TABLE}\n");
+    if senders.is_empty() {
+        return clean;
+    }
+    let chain = format!("type filter hook prerouting priority -400\nether saddr {{ {senders} }} drop");
+    format!("{clean}table inet {TABLE} {{\nchain arrivals {{\n{chain}\n}}\n}}\n")
 }
 
-fn rules(from: &str) -> String {
-    let chain = format!("type filter hook input priority 0\nip saddr {{ {from} }} drop");
-    format!("{}table inet {TABLE} {{\nchain arrivals {{\n{chain}\n}}\n}}\n", clean())
-}
-
-pub(crate) fn nft(host: &Host, text: &str) -> Result<()> {
+fn nft(host: &Host, text: &str) -> Result<()> {
     let mut nft = host
         .command("nft")
         .args(["-f", "-"])
@@ -142,7 +178,8 @@ mod tests {
     use super::*;
 
     fn check(shape: Shape, members: usize, aside: &[usize], expected: &[(usize, usize)]) {
-        assert_eq!(cuts(shape, members, aside), expected.iter().copied().collect(), "{shape:?} of {members}");
+        let all: Vec<usize> = (0..members).collect();
+        assert_eq!(cuts(shape, &all, aside), expected.iter().copied().collect(), "{shape:?} of {members}");
     }
 
     #[test]
@@ -158,7 +195,7 @@ mod tests {
 
     #[test]
     fn on_a_ring_of_five_each_hears_two() {
-        let cuts = cuts(Shape::Ring, 5, &[]);
+        let cuts = cuts(Shape::Ring, &[0, 1, 2, 3, 4], &[]);
         for member in 0..5 {
             assert_eq!(cuts.iter().filter(|(_, to)| *to == member).count(), 2, "{cuts:?}");
         }
@@ -167,6 +204,12 @@ mod tests {
     #[test]
     fn a_bridge_is_heard_by_both_halves() {
         check(Shape::Bridge, 3, &[1], &[(0, 2), (2, 0)]);
-        assert!(cuts(Shape::Bridge, 5, &[2]).iter().all(|(from, to)| *from != 2 && *to != 2));
+        assert!(cuts(Shape::Bridge, &[0, 1, 2, 3, 4], &[2]).iter().all(|(from, to)| *from != 2 && *to != 2));
+    }
+
+    #[test]
+    fn machines_without_a_member_are_no_part_of_a_ring() {
+        let cuts = cuts(Shape::Ring, &[2, 4, 5, 7, 8], &[]);
+        assert_eq!(cuts.iter().filter(|(_, to)| *to == 2).map(|(from, _)| *from).collect::<Vec<_>>(), [5, 7]);
     }
 }

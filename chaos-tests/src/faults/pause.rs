@@ -2,40 +2,32 @@
 //!
 //! The process does not notice: what it believed before, for example that it leads, it believes after.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 
-use super::{Fault, names};
-use crate::lab::{Condition, StoreCluster};
+use super::{Act, Arena, part_names};
 
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pause {
-    victims: Vec<usize>,
+    pub parts: Vec<usize>,
 }
 
-impl Pause {
-    pub fn new(victims: Vec<usize>) -> Self {
-        Self { victims }
-    }
-}
-
-impl Fault for Pause {
-    fn what(&self, cluster: &StoreCluster) -> String {
-        format!("pause {}", names(cluster, self.victims()))
+impl Act for Pause {
+    fn what(&self, arena: &dyn Arena) -> String {
+        format!("pause {}", part_names(arena, &self.parts))
     }
 
-    fn victims(&self) -> Vec<usize> {
-        self.victims.clone()
+    fn parts(&self) -> &[usize] {
+        &self.parts
     }
 
-    fn inject(&mut self, cluster: &mut StoreCluster) -> Result<()> {
-        for &victim in &self.victims {
-            if cluster.members()[victim].condition() == Condition::Running {
-                cluster.member(victim).pause()?;
-            }
-        }
-        Ok(())
+    fn inject(&mut self, arena: &mut dyn Arena, _: &BTreeSet<usize>) -> Result<()> {
+        self.parts.iter().try_for_each(|&part| arena.pause(part))
     }
 
-    fn undo(&mut self, cluster: &mut StoreCluster) -> Result<()> {
-        self.victims.iter().try_for_each(|&victim| cluster.member(victim).resume())
+    fn undo(&mut self, arena: &mut dyn Arena, _: &BTreeSet<usize>) -> Result<()> {
+        self.parts.iter().try_for_each(|&part| arena.resume(part))
     }
 }

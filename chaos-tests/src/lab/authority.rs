@@ -88,14 +88,14 @@ impl Authority {
     }
 }
 
-fn validity(params: &mut CertificateParams, valid: Duration) {
+pub(crate) fn validity(params: &mut CertificateParams, valid: Duration) {
     let now = SystemTime::now();
     params.not_before = (now - BEFORE).into();
     params.not_after = (now + valid).into();
 }
 
 /// Whoever reads the file sees the old text or the new one.
-fn write(path: &Path, text: &str) -> Result<()> {
+pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
     let fresh = path.with_extension("new");
     let mut file = fs::File::options()
         .create(true)

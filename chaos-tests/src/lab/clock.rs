@@ -10,8 +10,19 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+use super::eventually;
+
+/// Longest time until every thread has taken the signal to stop.
+const STOP_MAX: Duration = Duration::from_secs(1);
+/// Until a thread is out of the functions that read the clock.
+const CLOCK_MAX: Duration = Duration::from_secs(5);
 
 /// A jump to an address that is relative to its end.
 const JUMP_BYTES: usize = 5;
@@ -22,6 +33,7 @@ const FUNCTIONS: [(&str, Replacement); 3] =
     [("__vdso_clock_gettime", clock_gettime), ("__vdso_gettimeofday", gettimeofday), ("__vdso_time", time)];
 
 /// What was changed in one process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShiftedClock {
     pid: u32,
     /// Address, and the bytes that were there.
@@ -29,9 +41,19 @@ pub struct ShiftedClock {
 }
 
 impl ShiftedClock {
+    /// Of a process that runs, or that is paused and stays so.
+    pub fn shift_running(pid: u32, paused: bool, seconds: i32) -> Result<Self> {
+        while_stopped(pid, paused, || Self::shift(pid, seconds))
+    }
+
+    /// The same for [`Self::undo`].
+    pub fn undo_running(&self, paused: bool) -> Result<()> {
+        while_stopped(self.pid, paused, || self.undo())
+    }
+
     /// The process must be stopped. Refused if one of its threads stands in the bytes that would change: it may go on a
     /// little and be stopped again.
-    pub fn shift(pid: u32, seconds: i32) -> Result<Self> {
+    fn shift(pid: u32, seconds: i32) -> Result<Self> {
         ensure!(cfg!(target_arch = "x86_64"), "a clock can be moved on x86_64 only");
         let memory = open_memory(pid)?;
         let (begin, image) = read_vdso(pid, &memory)?;
@@ -57,7 +79,7 @@ impl ShiftedClock {
     }
 
     /// The machine's clock again; the process must be stopped here as well.
-    pub fn undo(&self) -> Result<()> {
+    fn undo(&self) -> Result<()> {
         self.write(&self.originals)
     }
 
@@ -70,6 +92,22 @@ impl ShiftedClock {
         }
         Ok(())
     }
+}
+
+/// Stops the process for a moment, again and again until the work can be done.
+fn while_stopped<T>(pid: u32, paused: bool, work: impl Fn() -> Result<T>) -> Result<T> {
+    let process = Pid::from_raw(i32::try_from(pid).context("a pid fits an i32")?);
+    let send = |signal| kill(process, signal).with_context(|| format!("send {signal} to process {pid}"));
+    eventually(&format!("the clock of process {pid}"), CLOCK_MAX, || {
+        if paused {
+            return work();
+        }
+        send(Signal::SIGSTOP)?;
+        let stopped = eventually("a stopped process", STOP_MAX, || is_stopped(pid));
+        let done = stopped.and_then(|()| work());
+        send(Signal::SIGCONT)?;
+        done
+    })
 }
 
 fn open_memory(pid: u32) -> Result<File> {
@@ -92,7 +130,7 @@ fn read_vdso(pid: u32, memory: &File) -> Result<(u64, Vec<u8>)> {
 }
 
 /// Whether every thread has taken the signal to stop. One that waits in the kernel has a place as well, and leaves it then.
-pub fn is_stopped(pid: u32) -> Result<()> {
+fn is_stopped(pid: u32) -> Result<()> {
     for thread in fs::read_dir(format!("/proc/{pid}/task")).context("list the process's threads")? {
         let thread = thread.context("list the process's threads")?.path();
         let stat = fs::read_to_string(thread.join("stat")).context("look at a thread")?;
@@ -240,13 +278,8 @@ fn time(seconds: i32) -> Vec<u8> {
 mod tests {
     use std::io::{BufRead, BufReader, Write};
     use std::process::{Command, Stdio};
-    use std::time::Duration;
-
-    use nix::sys::signal::{Signal, kill};
-    use nix::unistd::Pid;
 
     use super::*;
-    use crate::lab::eventually;
 
     const DAY: i32 = 24 * 3600;
 
@@ -276,16 +309,6 @@ mod tests {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
             line.trim().parse::<i64>().unwrap() - i64::try_from(now.as_secs()).unwrap()
         }
-
-        fn while_stopped<T>(&self, work: impl FnOnce(u32) -> Result<T>) -> T {
-            let pid = Pid::from_raw(self.child.id().try_into().unwrap());
-            kill(pid, Signal::SIGSTOP).unwrap();
-            let stopped = || is_stopped(self.child.id());
-            eventually("the shell is stopped", Duration::from_secs(5), stopped).unwrap();
-            let done = work(self.child.id()).unwrap();
-            kill(pid, Signal::SIGCONT).unwrap();
-            done
-        }
     }
 
     impl Drop for Teller {
@@ -300,10 +323,10 @@ mod tests {
         let mut teller = Teller::start();
         assert!((-2..=2).contains(&teller.ahead()));
         for seconds in [DAY, -DAY] {
-            let shifted = teller.while_stopped(|pid| ShiftedClock::shift(pid, seconds));
+            let shifted = ShiftedClock::shift_running(teller.child.id(), false, seconds).unwrap();
             let ahead = teller.ahead();
             assert!((ahead - i64::from(seconds)).abs() <= 2, "{ahead} s ahead, should be {seconds} s");
-            teller.while_stopped(|_| shifted.undo());
+            shifted.undo_running(false).unwrap();
             assert!((-2..=2).contains(&teller.ahead()));
         }
     }

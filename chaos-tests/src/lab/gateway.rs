@@ -25,6 +25,12 @@ impl Gateway {
         Ok(Self { runtime: Some(runtime) })
     }
 
+    /// Where this process itself is, which has a way to the members.
+    pub fn here() -> Result<Self> {
+        let runtime = Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
+        Ok(Self { runtime: Some(runtime.context("start a runtime")?) })
+    }
+
     /// Runs to its end on the host; the caller's thread waits.
     pub fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
         let handle = self.handle();

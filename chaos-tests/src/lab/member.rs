@@ -3,22 +3,17 @@
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 
 use super::authority::{Authority, PairFiles};
-use super::clock::{self, ShiftedClock};
-use super::{Host, Process, Target, binary, eventually};
+use super::clock::ShiftedClock;
+use super::{Host, Process, Target, binary};
 use crate::disk::{ForgetfulDisk, Metadata};
 
 const CLIENT_PORT: u16 = 2379;
 const PEER_PORT: u16 = 2380;
-/// Longest time until every thread has taken the signal to stop.
-const STOP_MAX: Duration = Duration::from_secs(1);
-/// Until a thread is out of the functions that read the clock.
-const CLOCK_MAX: Duration = Duration::from_secs(5);
 
 /// How a member's process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +102,10 @@ impl Member {
         &self.log
     }
 
+    pub fn has_disk(&self) -> bool {
+        self.disk.is_some()
+    }
+
     /// The disk that forgets, if this cluster has such.
     pub fn disk(&mut self) -> Result<&mut ForgetfulDisk> {
         let name = &self.name;
@@ -137,46 +136,25 @@ impl Member {
         Ok(())
     }
 
-    /// Starts it as a new member of a cluster that has already been told of it.
-    pub fn join(&mut self) -> Result<()> {
+    /// From now on it starts as a new member of a store that has already been told of it.
+    pub fn set_joining(&mut self) {
         self.joins = true;
-        self.start()
-    }
-
-    /// Its data is gone; it must not run.
-    pub fn wipe(&mut self) -> Result<()> {
-        ensure!(self.process.is_none(), "{} runs", self.name);
-        std::fs::remove_dir_all(&self.data_dir).with_context(|| format!("remove the data of {}", self.name))
     }
 
     /// Moves its wall clock so far from the machine's, until [`Self::right_clock`] or the end of the process.
     pub fn shift_clock(&mut self, seconds: i32) -> Result<()> {
         self.right_clock()?;
-        self.clock = Some(self.while_stopped(|pid| ShiftedClock::shift(pid, seconds))?);
+        let process = self.process.as_ref().with_context(|| format!("{} does not run", self.name))?;
+        self.clock = Some(ShiftedClock::shift_running(process.pid(), self.paused, seconds)?);
         Ok(())
     }
 
     /// Nothing to do for one whose clock is right.
     pub fn right_clock(&mut self) -> Result<()> {
         match self.clock.take() {
-            Some(clock) if self.process.is_some() => self.while_stopped(|_| clock.undo()),
+            Some(clock) if self.process.is_some() => clock.undo_running(self.paused),
             _ => Ok(()),
         }
-    }
-
-    /// Stops the process for a moment, again and again until the work can be done.
-    fn while_stopped<T>(&self, work: impl Fn(u32) -> Result<T>) -> Result<T> {
-        let pid = self.process.as_ref().with_context(|| format!("{} does not run", self.name))?.pid();
-        eventually(&format!("the clock of {}", self.name), CLOCK_MAX, || {
-            if self.paused {
-                return work(pid);
-            }
-            self.signal(Signal::SIGSTOP)?;
-            let stopped = eventually("a stopped process", STOP_MAX, || clock::is_stopped(pid));
-            let done = stopped.and_then(|()| work(pid));
-            self.signal(Signal::SIGCONT)?;
-            done
-        })
     }
 
     /// SIGKILL. A paused process dies of it as well.

@@ -5,6 +5,7 @@
 //! owner. A [`Cluster`] is `balsa up` on a host, with kubectl beside it. A [`StoreCluster`] is a store of several members,
 //! each on a host of a [`Network`], with a [`Gateway`] for clients.
 
+pub mod arena;
 pub mod authority;
 pub mod clock;
 pub mod cluster;

@@ -6,14 +6,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use balsa_proto::etcd::etcdserverpb::kv_client::KvClient;
-use balsa_proto::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
-use balsa_proto::etcd::etcdserverpb::{StatusRequest, StatusResponse};
 
-use super::member::{Condition, Member, Plan, peer_url};
+use super::member::{Member, Plan, peer_url};
+use super::membership::{Asked, Membership};
 use super::{Authority, Gateway, Host, Network, authority, eventually, sweep};
 use crate::disk::Metadata;
+use crate::faults::Struck;
 use crate::workloads::client::MemberEndpoint;
 use crate::workloads::wire;
 
@@ -48,6 +48,7 @@ pub struct StoreCluster {
     clients: Host,
     target: Target,
     authority: Option<Authority>,
+    pub(super) struck: Struck,
     network: Network,
 }
 
@@ -60,7 +61,8 @@ impl StoreCluster {
         let gateway = Gateway::on(&clients)?;
         let target = setup.target.clone();
         let authority = setup.tls.then(|| Authority::create(&setup.data.join("certificates"))).transpose()?;
-        let mut cluster = Self { gateway, members: Vec::new(), clients, target, authority, network };
+        let struck = Struck::default();
+        let mut cluster = Self { gateway, members: Vec::new(), clients, target, authority, struck, network };
         let initial: Vec<_> = (1..=setup.members)
             .map(|number| format!("m{number}={}", peer_url(Network::address(number), setup.tls)))
             .collect();
@@ -146,30 +148,14 @@ impl StoreCluster {
         Ok(())
     }
 
-    /// The number of the member that says of itself that it leads. During an election nobody may.
-    pub fn leader(&self, timeout: Duration) -> Result<usize> {
-        eventually("a leader", timeout, || {
-            for (number, member) in self.members.iter().enumerate() {
-                if member.condition() != Condition::Running {
-                    continue;
-                }
-                if let Ok(status) = self.status(number)
-                    && status.header.is_some_and(|header| header.member_id == status.leader)
-                {
-                    return Ok(number);
-                }
-            }
-            bail!("no running member says that it leads")
-        })
-    }
-
-    pub fn status(&self, number: usize) -> Result<StatusResponse> {
-        let endpoint = self.endpoint(number);
-        self.gateway.run(async move {
-            let mut client = MaintenanceClient::new(endpoint.connect(ASK_TIMEOUT).await?);
-            let answer = tokio::time::timeout(ASK_TIMEOUT, client.status(StatusRequest {}));
-            Ok(answer.await.context("no answer")?.context("ask for the status")?.into_inner())
-        })
+    pub fn membership(&self) -> Membership<'_> {
+        let asked = |(part, member): (usize, &Member)| Asked {
+            part,
+            endpoint: self.endpoint(part),
+            peer_url: member.peer_url(),
+            condition: member.condition(),
+        };
+        Membership { gateway: &self.gateway, members: self.members.iter().enumerate().map(asked).collect() }
     }
 
     /// Members that ended although nothing stopped them, and their last words.

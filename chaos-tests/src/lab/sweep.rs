@@ -16,9 +16,14 @@ use super::host::remove;
 /// Looks once; what cannot be removed is said on standard error.
 pub fn sweep() -> Result<()> {
     clear(is_orphan)?;
-    for mount in mounts()?.into_iter().filter(|mount| mount.split('/').any(is_orphan)) {
-        if let Err(error) = umount2(Path::new(&mount), MntFlags::MNT_DETACH) {
-            eprintln!("left behind: mount {mount}: {error}");
+    unmount(|place| place.split('/').any(is_orphan))
+}
+
+/// Unmounts what is mounted at a `wanted` place; what stays is said on standard error.
+pub fn unmount(wanted: impl Fn(&str) -> bool) -> Result<()> {
+    for Mount { place, .. } in mounts()?.into_iter().filter(|mount| wanted(&mount.place)) {
+        if let Err(error) = umount2(Path::new(&place), MntFlags::MNT_DETACH) {
+            eprintln!("left behind: mount {place}: {error}");
         }
     }
     Ok(())
@@ -60,9 +65,20 @@ fn pids(namespace: &str) -> Result<Vec<Pid>> {
     Ok(text.lines().filter_map(|line| line.trim().parse().ok()).map(Pid::from_raw).collect())
 }
 
-fn mounts() -> Result<Vec<String>> {
+/// A line of the kernel's list.
+pub struct Mount {
+    pub device: String,
+    pub place: String,
+}
+
+/// What is mounted where, as this process sees it.
+pub fn mounts() -> Result<Vec<Mount>> {
     let text = std::fs::read_to_string("/proc/self/mounts").context("list the mounts")?;
-    Ok(text.lines().filter_map(|line| line.split(' ').nth(1)).map(str::to_owned).collect())
+    let mount = |line: &str| {
+        let mut words = line.split(' ').map(str::to_owned);
+        Some(Mount { device: words.next()?, place: words.next()? })
+    };
+    Ok(text.lines().filter_map(mount).collect())
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! How long no write is acknowledged around a fault; a violation only if a scenario sets a bound.
+//! How long no write is acknowledged, around each fault and in the whole run; a violation only if a scenario sets a bound.
 //!
-//! Measured from the acknowledgement before the gap to the one after it, in the time from the fault's begin until a while
-//! after its end. Source: an availability aim of our own; etcd promises nothing but "an election timeout".
+//! Measured from the acknowledgement before the gap to the one after it, or to the last write that was tried. What is said
+//! of a fault is the longest gap in the time from its begin until a while after its end. Source: an availability aim of our
+//! own; etcd promises nothing but "an election timeout".
 
 use std::time::Duration;
 
@@ -24,29 +25,62 @@ pub struct Gap {
 
 /// Of each fault, in order of time; a fault without any acknowledged write around it has none.
 pub fn gaps(history: &History) -> Vec<Gap> {
-    let mut acknowledged: Vec<u64> = in_store(history).chain(in_api(history)).collect();
-    acknowledged.sort_unstable();
+    let silences = silences(history);
     let mut faults: Vec<&FaultRecord> = history.faults.iter().collect();
     faults.sort_by_key(|fault| fault.from_us);
     let gap = |fault: &FaultRecord| {
+        let around = silences.iter().filter(|silence| silence.is_around(fault));
         Some(Gap {
             fault: fault.what.clone(),
             at_seconds: fault.from_us as f64 / 1e6,
-            gap_seconds: longest_gap(&acknowledged, fault)?.as_secs_f64(),
+            gap_seconds: around.map(Silence::seconds).max_by(f64::total_cmp)?,
         })
     };
     faults.into_iter().filter_map(gap).collect()
 }
 
-fn in_store(history: &History) -> impl Iterator<Item = u64> {
-    let writes = |operation: &&Operation| operation.request.writes() && operation.request.touches_keys();
-    let acknowledged = |operation: &&Operation| matches!(operation.outcome, Outcome::Ok { .. });
-    history.operations.iter().filter(writes).filter(acknowledged).map(|operation| operation.return_us)
+/// No write was acknowledged between these two times.
+#[derive(Clone, Copy, Debug)]
+struct Silence {
+    from_us: u64,
+    until_us: u64,
 }
 
-fn in_api(history: &History) -> impl Iterator<Item = u64> {
-    let acknowledged = |operation: &&ObjectOperation| operation.writes() && operation.version().is_some();
-    history.object_operations.iter().filter(acknowledged).map(|operation| operation.return_us)
+impl Silence {
+    fn seconds(&self) -> f64 {
+        Duration::from_micros(self.until_us - self.from_us).as_secs_f64()
+    }
+
+    fn is_around(&self, fault: &FaultRecord) -> bool {
+        self.until_us > fault.from_us && self.from_us < fault.until_us + LOOK_ON_US
+    }
+}
+
+/// From each acknowledgement to the next one; from the last one to the last write that was tried in vain.
+fn silences(history: &History) -> Vec<Silence> {
+    let (mut acknowledged, mut tried) = (Vec::new(), 0);
+    for (is_acknowledged, at_us) in in_store(history).chain(in_api(history)) {
+        tried = at_us.max(tried);
+        if is_acknowledged {
+            acknowledged.push(at_us);
+        }
+    }
+    acknowledged.sort_unstable();
+    let last = acknowledged.last().copied();
+    acknowledged.extend(last.filter(|last| *last < tried).map(|_| tried));
+    acknowledged.windows(2).map(|pair| Silence { from_us: pair[0], until_us: pair[1] }).collect()
+}
+
+/// Writes, each with whether it was acknowledged and when it was answered or given up.
+fn in_store(history: &History) -> impl Iterator<Item = (bool, u64)> {
+    let writes = |operation: &&Operation| operation.request.writes() && operation.request.touches_keys();
+    let told = |operation: &Operation| (matches!(operation.outcome, Outcome::Ok { .. }), operation.return_us);
+    history.operations.iter().filter(writes).map(told)
+}
+
+fn in_api(history: &History) -> impl Iterator<Item = (bool, u64)> {
+    let writes = history.object_operations.iter().filter(|operation| operation.writes());
+    writes.map(|operation: &ObjectOperation| (operation.version().is_some(), operation.return_us))
 }
 
 pub fn check(history: &History, bound: Option<Duration>) -> Check {
@@ -60,17 +94,22 @@ pub fn check(history: &History, bound: Option<Duration>) -> Check {
             _ => check.notes.push(text),
         }
     }
+    if let Some(bound) = bound {
+        check_far_from_faults(history, bound, &mut check);
+    }
     check
 }
 
-/// Between two acknowledgements of which one at least lies in the fault's time. None: there were none at all.
-fn longest_gap(acknowledged: &[u64], fault: &FaultRecord) -> Option<Duration> {
-    let until = fault.until_us + LOOK_ON_US;
-    acknowledged
-        .windows(2)
-        .filter(|pair| pair[1] > fault.from_us && pair[0] < until)
-        .map(|pair| Duration::from_micros(pair[1] - pair[0]))
-        .max()
+fn check_far_from_faults(history: &History, bound: Duration, check: &mut Check) {
+    let faults = &history.faults;
+    let far = |silence: &Silence| !faults.iter().any(|fault| silence.is_around(fault));
+    for silence in silences(history).into_iter().filter(far) {
+        let (at_seconds, seconds) = (silence.from_us as f64 / 1e6, silence.seconds());
+        if seconds > bound.as_secs_f64() {
+            let text = format!("no fault at {at_seconds:.1} s: no write was acknowledged for {seconds:.2} s");
+            check.violated(format!("{text}, the scenario allows {:.2} s", bound.as_secs_f64()), Vec::new());
+        }
+    }
 }
 
 #[cfg(test)]
@@ -78,8 +117,8 @@ mod tests {
     use super::super::fixture::*;
     use super::*;
 
-    #[test]
-    fn the_longest_silence_around_a_fault_is_measured() {
+    /// Acknowledged at 10 and at 910 ms; in between one that was not.
+    fn around_a_fault(from_us: u64, until_us: u64) -> History {
         let mut history = history(vec![
             op(1, (0, 10), put("x", "a"), done(2)),
             op(1, (20, 30), put("x", "b"), unknown()),
@@ -89,11 +128,36 @@ mod tests {
             verb: "kill".to_owned(),
             what: "kill -9 m1".to_owned(),
             members: vec!["m1".to_owned()],
-            from_us: 15_000,
-            until_us: 500_000,
+            from_us,
+            until_us,
         });
-        let check = check(&history, Some(Duration::from_millis(800)));
-        assert!(check.violations[0].text.contains("no write was acknowledged for 0.90 s"), "{check:?}");
-        assert!(super::check(&history, Some(Duration::from_secs(1))).violations.is_empty());
+        history
+    }
+
+    fn violations(history: &History, bound_ms: u64) -> Vec<String> {
+        let check = check(history, Some(Duration::from_millis(bound_ms)));
+        check.violations.into_iter().map(|violation| violation.text).collect()
+    }
+
+    #[test]
+    fn the_longest_silence_around_a_fault_is_measured() {
+        let history = around_a_fault(15_000, 500_000);
+        let found = violations(&history, 800);
+        assert!(found[0].contains("kill -9 m1 at 0.0 s: no write was acknowledged for 0.90 s"), "{found:?}");
+        assert_eq!(violations(&history, 1000), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_silence_that_no_fault_explains_counts_as_well() {
+        let found = violations(&around_a_fault(2_000_000, 3_000_000), 800);
+        assert!(found[0].contains("no fault at 0.0 s: no write was acknowledged for 0.90 s"), "{found:?}");
+    }
+
+    #[test]
+    fn a_silence_need_not_end() {
+        let mut history = around_a_fault(1_000_000, 2_000_000);
+        history.operations.push(op(1, (920, 4000), put("x", "d"), unknown()));
+        let found = violations(&history, 2000);
+        assert!(found[0].contains("kill -9 m1 at 1.0 s: no write was acknowledged for 3.09 s"), "{found:?}");
     }
 }

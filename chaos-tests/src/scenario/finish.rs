@@ -7,6 +7,7 @@ use balsa_proto::etcd::etcdserverpb::kv_client::KvClient;
 use balsa_proto::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
 use balsa_proto::etcd::etcdserverpb::{HashKvRequest, RangeRequest};
 
+use crate::faults::Arena;
 use crate::history::{FinalState, Incident, Record, Recorder};
 use crate::lab::StoreCluster;
 use crate::workloads::client::MemberEndpoint;
@@ -20,12 +21,9 @@ const ANSWER_MAX_BYTES: usize = 256 << 20;
 
 /// Waits until all serve and records what each holds at one revision; what fails becomes an incident.
 pub fn finish(cluster: &mut StoreCluster, recorder: &Recorder) {
-    for (number, text) in cluster.deaths() {
-        incident(recorder, cluster.members()[number].name(), text);
-    }
+    deaths(recorder, cluster);
     if let Err(error) = cluster.wait_serving(RECOVERY_MAX) {
-        incident(recorder, "", format!("after healing: {error:#}"));
-        return;
+        return note(recorder, "", format!("after healing: {error:#}"));
     }
     let mut revision = 0;
     for endpoint in cluster.endpoints() {
@@ -35,15 +33,26 @@ pub fn finish(cluster: &mut StoreCluster, recorder: &Recorder) {
                 revision = state.revision;
                 recorder.record_blocking(Record::Final(state));
             }
-            Err(error) => {
-                incident(recorder, &name, format!("its keys cannot be read after healing: {error:#}"))
-            }
+            Err(error) => note(recorder, &name, format!("its keys cannot be read after healing: {error:#}")),
         }
     }
 }
 
-pub fn incident(recorder: &Recorder, member: &str, text: String) {
-    let incident = Incident { member: member.to_owned(), at_us: recorder.now_us(), text };
+/// Parts that have ended by themselves, when no fault is a reason for it.
+pub fn deaths(recorder: &Recorder, arena: &mut dyn Arena) {
+    for (part, text) in arena.deaths() {
+        incident(recorder, arena, part, text);
+    }
+}
+
+pub fn incident(recorder: &Recorder, arena: &dyn Arena, part: usize, text: String) {
+    let machine = arena.parts()[part].machine;
+    note(recorder, &arena.machine_names()[machine], text);
+}
+
+/// An incident on a machine, or on none.
+pub fn note(recorder: &Recorder, machine: &str, text: String) {
+    let incident = Incident { member: machine.to_owned(), at_us: recorder.now_us(), text };
     recorder.record_blocking(Record::Incident(incident));
 }
 

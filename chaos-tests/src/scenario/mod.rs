@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 
 use crate::disk::Metadata;
 use crate::faults::Verb;
@@ -51,15 +52,16 @@ pub struct Scenario {
 }
 
 /// What members store on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
 pub enum Disk {
-    /// A folder of this machine.
+    /// A folder of this machine
     #[default]
     Plain,
-    /// A disk of its own, in memory, that the power can be cut of; names are durable as on a journaling file system.
+    /// A disk of its own, in memory, that the power can be cut of; names are durable as on ext4
     Forgetful,
-    /// The same, where a name is durable only after an fsync of its folder.
+    /// The same, where a name is durable only after an fsync of its folder
     ForgetfulStrict,
 }
 
@@ -73,9 +75,9 @@ impl Disk {
     }
 }
 
-/// When a fault strikes; `V` is what of.
+/// When a fault strikes.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Plan<V = Verb> {
+pub struct Plan {
     /// Once, at this time.
     #[serde(default, deserialize_with = "duration::optional")]
     pub at: Option<Duration>,
@@ -87,14 +89,17 @@ pub struct Plan<V = Verb> {
     pub lasts: Duration,
     /// What: the words that are left belong to the verb, which refuses those that it does not know.
     #[serde(flatten)]
-    pub verb: V,
+    pub verb: Verb,
 }
 
-impl<V> Plan<V> {
-    /// `verb` is what its line calls it.
-    pub fn check(&self, verb: &str) -> Result<()> {
+impl Plan {
+    /// Whether it can be where members store on `disk`.
+    pub fn check(&self, disk: Disk) -> Result<()> {
+        let verb = self.verb.name();
         ensure!(self.at.is_some() != self.every.is_some(), "fault {verb}: give one of at and every");
         ensure!(self.every != Some(Duration::ZERO), "fault {verb}: every must be longer than nothing");
+        let has_disk = disk.forgetful().is_some();
+        ensure!(has_disk || !self.verb.needs_disk(), "fault {verb}: needs `disk: forgetful`");
         Ok(())
     }
 }
@@ -110,11 +115,9 @@ impl Scenario {
         ensure!(matches!(self.members, 1 | 3 | 5), "members: {} must be 1, 3 or 5", self.members);
         ensure!(!self.workloads.is_empty(), "workloads: give at least one, or nothing happens");
         for plan in &self.faults {
-            let verb = plan.verb.name();
-            plan.check(verb)?;
-            let has_disk = self.disk.forgetful().is_some();
-            ensure!(has_disk || !plan.verb.needs_disk(), "fault {verb}: needs `disk: forgetful`");
-            ensure!(self.tls || !plan.verb.needs_tls(), "fault {verb}: needs `tls: true`");
+            plan.check(self.disk)?;
+            let has_tls = self.tls || !plan.verb.needs_tls();
+            ensure!(has_tls, "fault {}: needs `tls: true`", plan.verb.name());
         }
         let name_is_safe = self.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
         ensure!(

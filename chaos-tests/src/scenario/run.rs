@@ -8,12 +8,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rand::rngs::StdRng;
 use tokio_util::sync::CancellationToken;
 
-use super::strikes::{Active, Arena, Strikes};
+use super::strikes::Strikes;
 use super::{Scenario, finish};
-use crate::faults::{Fault, Verb};
 use crate::history::{Collected, History, Recorder};
 use crate::lab::{Setup, StoreCluster, Target};
 use crate::workloads::{self, Context as WorkloadContext};
@@ -78,10 +76,8 @@ impl Run<'_> {
         let mut clients = self.cluster.gateway().run(async move { workloads::start(&plans, &context) });
         let length = self.options.duration.unwrap_or(self.scenario.duration);
         let mut strikes = Strikes::new(self.recorder.clone(), self.options.seed);
-        let (recorder, faults) = (&self.recorder, &self.scenario.faults);
-        let struck = strikes.run(&mut self.cluster, faults, length, self.options, |cluster, active| {
-            notice_deaths(cluster, active, recorder);
-        });
+        let faults = &self.scenario.faults;
+        let struck = strikes.run(&mut self.cluster, faults, length, self.options, |_| {});
         let healed = strikes.heal(&mut self.cluster);
         drop(strikes);
         std::thread::sleep(CALM);
@@ -92,48 +88,6 @@ impl Run<'_> {
         let history = collected.finish()?;
         struck.and(healed)?;
         Ok(history)
-    }
-}
-
-impl Arena for StoreCluster {
-    type Verb = Verb;
-    type Fault = Box<dyn Fault>;
-
-    fn name(verb: &Verb) -> &'static str {
-        verb.name()
-    }
-
-    fn aim(&self, verb: &Verb, random: &mut StdRng) -> Result<Box<dyn Fault>> {
-        verb.aim(self, random)
-    }
-
-    fn what(&self, fault: &Box<dyn Fault>) -> String {
-        fault.what(self)
-    }
-
-    fn victims(&self, fault: &Box<dyn Fault>) -> Vec<String> {
-        fault.victims().into_iter().map(|number| self.members()[number].name().to_owned()).collect()
-    }
-
-    fn strike(&mut self, fault: &mut Box<dyn Fault>) -> Result<()> {
-        fault.inject(self)
-    }
-
-    fn undo(&mut self, fault: &mut Box<dyn Fault>) -> Result<()> {
-        fault.undo(self)
-    }
-}
-
-/// A member that ends itself is an incident, unless a fault gave it good reason to.
-fn notice_deaths(cluster: &mut StoreCluster, active: &mut [Active<Box<dyn Fault>>], recorder: &Recorder) {
-    for (number, text) in cluster.deaths() {
-        let reason = active
-            .iter_mut()
-            .find(|active| active.fault.may_end_members() && active.fault.victims().contains(&number));
-        match reason {
-            Some(active) => active.record.what.push_str("; it ended itself"),
-            None => finish::incident(recorder, cluster.members()[number].name(), text),
-        }
     }
 }
 

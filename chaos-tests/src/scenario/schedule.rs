@@ -20,7 +20,7 @@ pub struct Step {
 }
 
 /// Steps in order of time; every fault that begins also ends, by the run's end at the latest.
-pub fn schedule<V>(plans: &[Plan<V>], length: Duration, random: &mut StdRng) -> Vec<Step> {
+pub fn schedule(plans: &[Plan], length: Duration, random: &mut StdRng) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut fault = 0;
     for (number, plan) in plans.iter().enumerate() {
@@ -36,7 +36,7 @@ pub fn schedule<V>(plans: &[Plan<V>], length: Duration, random: &mut StdRng) -> 
 }
 
 /// A repeated fault begins up to a fifth of its distance early or late, so that it does not keep step with anything.
-fn beginnings<V>(plan: &Plan<V>, length: Duration, random: &mut StdRng) -> Vec<Duration> {
+fn beginnings(plan: &Plan, length: Duration, random: &mut StdRng) -> Vec<Duration> {
     let times: Vec<Duration> = match (plan.at, plan.every) {
         (Some(at), _) => vec![at],
         (None, Some(every)) => {
