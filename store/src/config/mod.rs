@@ -183,6 +183,8 @@ pub struct PemFiles {
     /// Names of which a client's certificate must have one; none: any.
     pub allowed_cns: Vec<String>,
     pub allowed_hostnames: Vec<String>,
+    /// Among peers: a certificate that names hosts or addresses is good from elsewhere, too.
+    pub skip_client_san_verification: bool,
     /// Given, a member without a certificate makes one.
     pub self_signed_years: Option<u32>,
 }

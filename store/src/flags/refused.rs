@@ -71,11 +71,6 @@ pub const REFUSALS: &[Refusal] = &[
     no("socket-reuse-address", &["true", "false"], "ports are always bound with SO_REUSEADDR"),
     no("client-cert-file", &[""], "nobody is called on the client port"),
     no("client-key-file", &[""], "nobody is called on the client port"),
-    no(
-        "peer-skip-client-san-verification",
-        ON,
-        "a peer's address is not compared with its certificate; use --peer-cert-allowed-hostname",
-    ),
     no("logger", &["zap", ""], "there is one logger; --log-format decides what it writes"),
     no("enable-distributed-tracing", OFF, TRACING),
     no("distributed-tracing-address", &["localhost:4317"], TRACING),

@@ -76,6 +76,11 @@ pub struct TlsFlags {
     #[arg(long, env = "ETCD_PEER_CERT_ALLOWED_HOSTNAME", value_delimiter = ',')]
     pub peer_cert_allowed_hostname: Vec<String>,
 
+    /// Let peers in from other hosts and addresses than those that their certificates name.
+    #[arg(long, env = "ETCD_PEER_SKIP_CLIENT_SAN_VERIFICATION", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", default_value_t = false, action = ArgAction::Set)]
+    pub peer_skip_client_san_verification: bool,
+
     /// Talk to peers with certificates that the members make for themselves.
     #[arg(long, env = "ETCD_PEER_AUTO_TLS", num_args = 0..=1, require_equals = true, default_missing_value = "true",
           default_value_t = false, action = ArgAction::Set)]
@@ -110,6 +115,7 @@ impl TlsFlags {
             crl: self.client_crl_file.clone(),
             allowed_cns: Vec::new(),
             allowed_hostnames: given(&self.client_cert_allowed_hostname),
+            skip_client_san_verification: true,
             self_signed_years: self.auto_tls.then_some(self.self_signed_cert_validity),
         }
     }
@@ -125,6 +131,7 @@ impl TlsFlags {
             crl: self.peer_crl_file.clone(),
             allowed_cns: given(&self.peer_cert_allowed_cn),
             allowed_hostnames: given(&self.peer_cert_allowed_hostname),
+            skip_client_san_verification: self.peer_skip_client_san_verification,
             self_signed_years: self.peer_auto_tls.then_some(self.self_signed_cert_validity),
         }
     }

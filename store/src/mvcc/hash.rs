@@ -103,7 +103,7 @@ fn kept_at(view: &dyn View, change: &Change<'_>, revision: i64) -> Result<bool, 
 }
 
 impl Mvcc {
-    /// At `revision`, or now for 0. Reads the whole history: not for async workers.
+    /// At `revision`, or now for 0, or of nothing below that. Reads the whole history: not for async workers.
     pub fn hash_kv(&self, revision: i64) -> Result<KvHash, Error> {
         loop {
             let version = self.version();
@@ -114,7 +114,11 @@ impl Mvcc {
             if revision > current_revision {
                 return Err(Error::FutureRev);
             }
-            let revision = if revision <= 0 { current_revision } else { revision };
+            if revision < 0 {
+                let hash = Hasher::new(revision, compact_revision).hash();
+                return Ok(KvHash { hash, revision, compact_revision, current_revision });
+            }
+            let revision = if revision == 0 { current_revision } else { revision };
             match self.hash_version(&version, revision) {
                 Ok(Some(hash)) => {
                     return Ok(KvHash { hash, revision, compact_revision, current_revision });

@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +14,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use tokio_rustls::TlsAcceptor;
@@ -24,6 +23,7 @@ use tower::{Service, ServiceExt};
 
 use super::authority::AuthorityFilter;
 use super::credentials::{self, CommonName, Connection};
+use super::tls::{Inbound, check_origin};
 use crate::config::{Address, Serving, Url};
 use crate::limits::{CONNECTION_WINDOW_BYTES, DRAIN_TIMEOUT, STREAM_WINDOW_BYTES, TLS_HANDSHAKE_TIMEOUT};
 
@@ -40,16 +40,12 @@ const ACCEPT_BACKLOG: u32 = 128;
 /// A bound port that does not accept yet.
 pub struct Listener {
     socket: Socket,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Inbound>,
     http: Builder<TokioExecutor>,
 }
 
 impl Listener {
-    pub async fn bind(
-        url: &Url,
-        tls: Option<&Arc<ServerConfig>>,
-        serving: &Serving,
-    ) -> Result<Listener, BindError> {
+    pub async fn bind(url: &Url, tls: Option<&Inbound>, serving: &Serving) -> Result<Listener, BindError> {
         let socket = Socket::bind(url, serving.reuse_port).await;
         let socket = socket.map_err(|source| BindError { url: url.to_string(), source })?;
         Ok(Listener { socket, tls: tls.filter(|_| url.tls).cloned(), http: builder(serving) })
@@ -63,10 +59,9 @@ impl Listener {
     {
         let http = Arc::new(self.http);
         let (graceful, cut) = (GracefulShutdown::new(), CancellationToken::new());
-        let acceptor = self.tls.map(TlsAcceptor::from);
         while let Some(accepted) = shutdown.run_until_cancelled(self.socket.accept()).await {
-            let stream = match accepted {
-                Ok(stream) => stream,
+            let (stream, origin) = match accepted {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of file descriptors, as a rule: closing connections will help.
                     tracing::warn!(%error, "a connection was not accepted");
@@ -75,9 +70,9 @@ impl Listener {
                 }
             };
             let (http, service, watcher) = (http.clone(), service.clone(), graceful.watcher());
-            let (acceptor, cut) = (acceptor.clone(), cut.clone());
+            let (tls, cut) = (self.tls.clone(), cut.clone());
             tokio::spawn(async move {
-                let Some((stream, known)) = prepare(stream, acceptor).await else { return };
+                let Some((stream, known)) = prepare(stream, origin, tls).await else { return };
                 let service = TowerToHyperService::new(service.map_request(move |mut request| {
                     credentials::remember(Request::extensions_mut(&mut request), &known);
                     request
@@ -107,21 +102,35 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 /// With what its beginning tells of the client.
 async fn prepare(
     stream: Box<dyn Duplex>,
-    acceptor: Option<TlsAcceptor>,
+    origin: Option<IpAddr>,
+    tls: Option<Inbound>,
 ) -> Option<(Box<dyn Duplex>, Connection)> {
-    let Some(acceptor) = acceptor else { return Some((stream, Connection::default())) };
-    match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => {
-            let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-            let common_name = chain.first().and_then(|certificate| CommonName::of_certificate(certificate));
-            Some((Box::new(stream), Connection { is_encrypted: true, common_name }))
-        }
+    let Some(tls) = tls else { return Some((stream, Connection::default())) };
+    match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, shake_hands(stream, origin, tls)).await {
+        Ok(Ok(prepared)) => Some(prepared),
         Ok(Err(error)) => {
             tracing::debug!(%error, "a TLS handshake failed");
             None
         }
         Err(_) => None,
     }
+}
+
+async fn shake_hands(
+    stream: Box<dyn Duplex>,
+    origin: Option<IpAddr>,
+    tls: Inbound,
+) -> io::Result<(Box<dyn Duplex>, Connection)> {
+    let stream = TlsAcceptor::from(tls.config).accept(stream).await?;
+    let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).cloned();
+    if let (Some(shown), Some(origin), true) = (&shown, origin, tls.checks_origin) {
+        check_origin(shown, origin).await.map_err(|foreign| {
+            tracing::warn!(error = %foreign, "a connection is refused");
+            io::Error::other(foreign)
+        })?;
+    }
+    let common_name = shown.and_then(|certificate| CommonName::of_certificate(&certificate));
+    Ok((Box::new(stream), Connection { is_encrypted: true, common_name }))
 }
 
 /// What connections come from.
@@ -152,16 +161,17 @@ impl Socket {
         }
     }
 
-    async fn accept(&self) -> io::Result<Box<dyn Duplex>> {
+    /// A connection and the address that it comes from, if it has one.
+    async fn accept(&self) -> io::Result<(Box<dyn Duplex>, Option<IpAddr>)> {
         match self {
             Socket::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, from) = listener.accept().await?;
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "a connection keeps Nagle's delay");
                 }
-                Ok(Box::new(stream))
+                Ok((Box::new(stream), Some(from.ip().to_canonical())))
             }
-            Socket::Unix { listener, .. } => Ok(Box::new(listener.accept().await?.0)),
+            Socket::Unix { listener, .. } => Ok((Box::new(listener.accept().await?.0), None)),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
-use futures::future::{BoxFuture, Either};
+use futures::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::body::Body;
@@ -47,7 +47,7 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Either<S::Future, BoxFuture<'static, Result<Response<Body>, Infallible>>>;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
@@ -55,7 +55,9 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let Some(method) = self.stats.method(request.uri().path()) else {
-            return Either::Left(self.inner.call(request));
+            let (stats, path) = (self.stats.clone(), request.uri().path().to_owned());
+            let named = move |response| wording::unknown(response, &path, |service| stats.serves(service));
+            return self.inner.call(request).map(|answer| answer.map(named)).boxed();
         };
         method.started.fetch_add(1, Ordering::Relaxed);
         self.stats.versions.count(method.kind, client_version::of(request.headers()));
@@ -65,7 +67,7 @@ where
         let count = Count { method, bytes, frames: Frames::default() };
         let call = Call { count, slow: self.stats.slow, began: Instant::now(), code: None };
         let answer = self.inner.call(request);
-        Either::Right(answer.map(|answer| answer.map(|response| call.watch(response))).boxed())
+        answer.map(|answer| answer.map(|response| call.watch(response))).boxed()
     }
 }
 

@@ -1,11 +1,7 @@
 //! All ports of a member, bound together before its state is opened: a port that is taken must not cost a recovery.
 
-use std::sync::Arc;
-
-use rustls::ServerConfig;
-
 use super::listen::{BindError, Listener};
-use super::tls::{self, TlsError};
+use super::tls::{self, Inbound, TlsError};
 use crate::config::{Config, Serving, Url};
 
 pub struct Ports {
@@ -28,10 +24,8 @@ impl Ports {
     pub async fn bind(config: &Config) -> Result<Ports, PortError> {
         let Serving { http_urls, metrics_urls, .. } = &config.serving;
         let client_urls = [&config.listen_client_urls, http_urls, metrics_urls].map(|urls| urls.as_slice());
-        let client_tls =
-            tls_for(&client_urls.concat(), || tls::server_config(&config.client_tls, &config.tls))?;
-        let peer_tls =
-            tls_for(&config.listen_peer_urls, || tls::server_config(&config.peer_tls, &config.tls))?;
+        let client_tls = tls_for(&client_urls.concat(), || tls::inbound(&config.client_tls, &config.tls))?;
+        let peer_tls = tls_for(&config.listen_peer_urls, || tls::inbound(&config.peer_tls, &config.tls))?;
         Ok(Ports {
             clients: bind_all(&config.listen_client_urls, client_tls.as_ref(), &config.serving).await?,
             http: bind_all(http_urls, client_tls.as_ref(), &config.serving).await?,
@@ -43,7 +37,7 @@ impl Ports {
 
 async fn bind_all(
     urls: &[Url],
-    tls: Option<&Arc<ServerConfig>>,
+    tls: Option<&Inbound>,
     serving: &Serving,
 ) -> Result<Vec<Listener>, BindError> {
     let mut listeners = Vec::new();

@@ -202,6 +202,12 @@ impl RpcStats {
         self.methods.get(path)
     }
 
+    /// Whether it is one of etcd's services.
+    pub fn serves(&self, service: &str) -> bool {
+        SERVICES.iter().any(|(known, _)| *known == service)
+            || STREAMS.iter().any(|(known, ..)| *known == service)
+    }
+
     /// Sorted.
     pub fn render(&self, page: &mut Page) {
         let mut methods: Vec<&Method> = self.methods.values().map(Arc::as_ref).collect();

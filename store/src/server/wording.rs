@@ -15,6 +15,27 @@ pub fn reworded(response: Response<Body>) -> Response<Body> {
     }
 }
 
+/// What nobody serves, with a word about what that is: the library says nothing. `path` is as it was called, `serves` tells
+/// of services.
+pub fn unknown(response: Response<Body>, path: &str, serves: impl FnOnce(&str) -> bool) -> Response<Body> {
+    match Status::from_header_map(response.headers()) {
+        Some(status) if status.code() == Code::Unimplemented && status.message().is_empty() => {
+            Status::unimplemented(unknown_text(path, serves)).into_http()
+        }
+        _ => response,
+    }
+}
+
+fn unknown_text(path: &str, serves: impl FnOnce(&str) -> bool) -> String {
+    match path.strip_prefix('/').unwrap_or(path).rsplit_once('/') {
+        None => format!("malformed method name: {path:?}"),
+        Some((service, method)) if serves(service) => {
+            format!("unknown method {method} for service {service}")
+        }
+        Some((service, _)) => format!("unknown service {service}"),
+    }
+}
+
 /// The same of what ends the requests of a stream.
 pub fn reworded_status(status: Status) -> Status {
     gos(&status).unwrap_or(status)
@@ -47,6 +68,26 @@ fn malformed(reason: &str) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_served_is_named() {
+        let rows = [
+            ("/etcdserverpb.KV/Foo", "unknown method Foo for service etcdserverpb.KV"),
+            ("/etcdserverpb.KV/", "unknown method  for service etcdserverpb.KV"),
+            ("/foo.Bar/Baz", "unknown service foo.Bar"),
+            ("/a/b/c", "unknown service a/b"),
+            ("/etcdserverpb.KV", "malformed method name: \"/etcdserverpb.KV\""),
+            ("/", "malformed method name: \"/\""),
+        ];
+        for (path, text) in rows {
+            let nothing = Status::new(Code::Unimplemented, "").into_http();
+            let response = unknown(nothing, path, |service| service == "etcdserverpb.KV");
+            let status = Status::from_header_map(response.headers()).expect("a status");
+            assert_eq!((status.code(), status.message()), (Code::Unimplemented, text));
+        }
+        let said = unknown(Status::unimplemented("not here").into_http(), "/a/b", |_| true);
+        assert_eq!(Status::from_header_map(said.headers()).expect("a status").message(), "not here");
+    }
 
     #[test]
     fn refusals_are_worded_as_in_go() {

@@ -139,7 +139,9 @@ fn hashes_are_those_of_stock() {
         cluster.put(0, "b", "4").await.unwrap();
         cluster.kv(0).compact(CompactionRequest { revision: 4, physical: true }).await.unwrap();
         for member in 0..3 {
-            for (revision, hash, compact_revision) in [(5, 1_468_967_122, 4), (4, 2_069_675_932, -1)] {
+            for (revision, hash, compact_revision) in
+                [(5, 1_468_967_122, 4), (4, 2_069_675_932, -1), (-1, 1_084_519_789, 4)]
+            {
                 // The other members compact in their own time.
                 eventually("the hash of stock", Duration::from_secs(20), async || {
                     let request = HashKvRequest { revision };

@@ -6,6 +6,7 @@
 mod choice;
 mod clients;
 mod files;
+mod origin;
 mod reload;
 mod revocation;
 mod self_signed;
@@ -20,6 +21,7 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 pub use self::choice::{TlsChoice, TlsVersion};
+pub use self::origin::{ForeignOrigin, check_origin};
 pub use self::self_signed::complete;
 
 use self::clients::NamedClients;
@@ -49,8 +51,16 @@ pub enum TlsError {
     Suite { name: String, known: String },
 }
 
+/// What a listener needs.
+#[derive(Clone)]
+pub struct Inbound {
+    pub config: Arc<ServerConfig>,
+    /// Whether who comes in must pass [`check_origin`].
+    pub checks_origin: bool,
+}
+
 /// For a listener: both HTTP versions, and client certificates as the files say.
-pub fn server_config(files: &PemFiles, choice: &TlsChoice) -> Result<Arc<ServerConfig>, TlsError> {
+pub fn inbound(files: &PemFiles, choice: &TlsChoice) -> Result<Inbound, TlsError> {
     let cert = files.cert.clone().ok_or(TlsError::Missing("certificate"))?;
     let key = files.key.clone().ok_or(TlsError::Missing("key"))?;
     let provider = choice.provider()?;
@@ -60,7 +70,7 @@ pub fn server_config(files: &PemFiles, choice: &TlsChoice) -> Result<Arc<ServerC
         .with_client_cert_verifier(client_verifier(files, provider)?);
     let mut config = builder.with_cert_resolver(Arc::new(shown));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok(Inbound { config: Arc::new(config), checks_origin: !files.skip_client_san_verification })
 }
 
 fn client_verifier(

@@ -36,7 +36,12 @@ impl Authority {
 
     /// For this machine, with this common name. Serial numbers tell certificates of one name apart.
     fn issue(&self, common_name: &str) -> PemFiles {
-        let mut params = CertificateParams::new(["127.0.0.1", "localhost"].map(str::to_owned)).unwrap();
+        self.issue_for(common_name, &["127.0.0.1", "localhost"])
+    }
+
+    fn issue_for(&self, common_name: &str, hosts: &[&str]) -> PemFiles {
+        let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let mut params = CertificateParams::new(hosts).unwrap();
         params.distinguished_name.push(DnType::CommonName, common_name);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
@@ -134,6 +139,12 @@ fn a_member_joins_over_tls_if_its_certificate_is_known() {
     });
     let stranger = cluster.join("stranger", &url, |config| config.peer_tls = foreign.issue("peer"));
     let refused = cluster.ended(stranger).unwrap_err();
+    assert!(refused.contains("could not retrieve cluster information"), "{refused}");
+    // Known, but it calls with a certificate for another host.
+    let elsewhere = ours.issue_for("elsewhere", &["192.0.2.1"]);
+    let moved = PemFiles { client_cert: elsewhere.cert, client_key: elsewhere.key, ..pair.clone() };
+    let displaced = cluster.join("displaced", &url, |config| config.peer_tls = moved.clone());
+    let refused = cluster.ended(displaced).unwrap_err();
     assert!(refused.contains("could not retrieve cluster information"), "{refused}");
     let other = ours.issue("other-peer");
     let joined = cluster.join("m1", &url, |config| config.peer_tls = other.clone());

@@ -1,9 +1,11 @@
-//! Commands of scripts for `grpc.health.v1.Health`, which load balancers and clients ask.
+//! Commands of scripts for `grpc.health.v1.Health`, which load balancers and clients ask, and for what a server says of a
+//! client's version and of methods that it does not know.
 //!
 //! | command | does |
 //! |---|---|
 //! | `health [SERVICE]` | the answer of `Check` |
 //! | `healthwatch [SERVICE]` | the first answer of `Watch` |
+//! | `call PATH` | an empty request to any path |
 //! | `version TEXT` | a range whose client says that it is of this version; `\xff` stands for a byte that is no text |
 
 use balsa_proto::etcd::etcdserverpb as pb;
@@ -16,7 +18,7 @@ use tonic::{Request, Status};
 
 use super::run::{failed, said};
 
-pub const WORDS: &[&str] = &["health", "healthwatch", "version"];
+pub const WORDS: &[&str] = &["health", "healthwatch", "call", "version"];
 
 pub async fn play(channel: &Channel, words: &[&str]) -> String {
     let mut client = HealthClient::new(channel.clone());
@@ -29,6 +31,13 @@ pub async fn play(channel: &Channel, words: &[&str]) -> String {
             Ok(line) => line,
             Err(status) => failed(&status),
         },
+        "call" => {
+            let path = words[1].parse().expect("a path");
+            let mut grpc = tonic::client::Grpc::new(channel.clone());
+            grpc.ready().await.expect("the server listens");
+            let codec = tonic_prost::ProstCodec::<(), ()>::default();
+            said(grpc.unary(Request::new(()), path, codec).await, |()| "answered\n".into())
+        }
         "version" => {
             let version = words[1].replace("\\xff", "\u{1}").into_bytes();
             let version: Vec<u8> =
