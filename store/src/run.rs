@@ -119,7 +119,7 @@ async fn identify(config: &Config) -> Result<(u64, u64), StartError> {
         return Ok(found.ids);
     }
     let ids = if dir.join("wal").exists() {
-        // A restored snapshot: it was made for what the flags say, and the log checks that.
+        // The file is gone, and the log is not: it checks what the flags say.
         (config.cluster_id(), config.own_id())
     } else {
         join::place(config, &connector(config)?).await?

@@ -21,7 +21,7 @@ use crate::config::{self, ConfigError, Url};
 use crate::consensus::MemberNode;
 use crate::consensus::log_store;
 use crate::consensus::stored::{self, SEED_PLACE, Seed};
-use crate::membership;
+use crate::membership::{self, id_file};
 use crate::mvcc::codec::{self, Kind, Meta, Record};
 use crate::mvcc::load;
 use crate::revision::Revision;
@@ -111,6 +111,9 @@ fn build(options: &Options, file: &BoltFile, dir: &Path) -> Result<Restored, Res
     backend.write(&last)?;
     backend.sync()?;
     log_store::seed(&dir.join("wal"), (cluster_id, member_id), &seed)?;
+    // So that a start need not repeat the flags, as etcd's documents leave them out then.
+    id_file::write(dir, (cluster_id, member_id))
+        .map_err(|source| RestoreError::DataDir { path: options.data_dir.clone(), source })?;
     Ok(Restored { revision, changes, member_id, cluster_id })
 }
 

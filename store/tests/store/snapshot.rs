@@ -17,6 +17,7 @@ use balsa_proto::etcd::etcdserverpb::{
     LeaseTimeToLiveRequest, PutRequest, RangeRequest, WatchCreateRequest, WatchRequest, WatchResponse,
     watch_request::RequestUnion,
 };
+use balsa_store::Config;
 use futures::StreamExt;
 use tonic::transport::{Channel, Endpoint};
 
@@ -207,6 +208,25 @@ fn a_restored_cluster_gives_its_state_to_a_member_that_has_none() {
             })
             .await;
         }
+    });
+}
+
+/// As etcd's documents start it after a disaster: the directory says what the flags of the restore were.
+#[test]
+fn a_restored_member_is_started_without_the_flags_of_the_restore() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("snapshot.db");
+    let source = Cluster::start(1, |_| {});
+    source.block_on(async |cluster| {
+        cluster.put(0, "a", "1").await.unwrap();
+        tools::balsactl(&["--endpoints", &cluster.endpoint(0), "snapshot", "save", path(&file)]);
+    });
+    let cluster = Cluster::prepared(1, |config| {
+        let restored = Config { initial_cluster_token: "of the restore".into(), ..config.clone() };
+        tools::restore(&restored, &file, &[]);
+    });
+    cluster.block_on(async |cluster| {
+        assert_eq!(cluster.get(0, "a", false).await.unwrap().as_deref(), Some("1"));
     });
 }
 
