@@ -18,7 +18,7 @@ pub enum StoreError {
     Compacted,
     #[error("revision is in the future")]
     FutureRevision,
-    #[error("etcd is not reachable: {0}")]
+    #[error("{}", unavailable(.0))]
     Unavailable(String),
     #[error("etcd did not answer in time")]
     Timeout,
@@ -44,6 +44,11 @@ impl From<tonic::Status> for StoreError {
     }
 }
 
+/// A member that answers says itself why it cannot serve; nothing else has been reached.
+fn unavailable(why: &str) -> String {
+    if why.starts_with("etcdserver: ") { why.to_owned() } else { format!("etcd is not reachable: {why}") }
+}
+
 impl StoreError {
     pub fn into_api(self, resource: &GroupResource, name: &str) -> ApiError {
         match self {
@@ -57,10 +62,26 @@ impl StoreError {
                 ApiError::gone_expired("The resourceVersion for the provided list is too old.")
             }
             StoreError::FutureRevision => ApiError::timeout("Too large resource version"),
-            StoreError::Unavailable(why) => ApiError::internal(format!("etcd is not reachable: {why}")),
+            StoreError::Unavailable(why) => ApiError::internal(unavailable(&why)),
             StoreError::Timeout => ApiError::internal("etcdserver: request timed out"),
             StoreError::TooLarge => ApiError::internal("etcdserver: request is too large"),
             StoreError::Other(why) => ApiError::internal(why),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_answers_is_reachable() {
+        let rows = [
+            ("etcdserver: leader changed", "etcdserver: leader changed"),
+            ("connection refused", "etcd is not reachable: connection refused"),
+        ];
+        for (said, text) in rows {
+            assert_eq!(StoreError::from(tonic::Status::unavailable(said)).to_string(), text);
         }
     }
 }
