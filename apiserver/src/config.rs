@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use crate::args::Args;
 use crate::authn::{AuthnConfig, KeyError, TokenKeys};
-use crate::pki::{CertKey, Pki, PkiError, PkiOptions};
+use crate::pki::{CertKey, Pki, PkiError, PkiOptions, ServingFiles};
 use crate::storage::{EtcdConfig, EtcdTls};
 
 /// The user that kubelets see, and its group: what stock installers use.
@@ -21,7 +21,7 @@ pub struct Config {
     pub etcd: EtcdConfig,
     pub bind: SocketAddr,
     pub advertise_address: IpAddr,
-    pub serving: CertKey,
+    pub serving: ServingFiles,
     pub authn: AuthnConfig,
     pub service_range: IpNet,
     pub node_ports: RangeInclusive<u16>,
@@ -74,9 +74,9 @@ impl Args {
             None => pki()?.token_key().private_pem.clone(),
         };
         let token_keys = TokenKeys::from_pem(&signing_pem, &self.verifying_pems()?)?;
-        let serving = match pair(self.tls_cert_file.as_deref(), self.tls_private_key_file.as_deref())? {
-            Some(pair) => pair,
-            None => pki()?.serving().clone(),
+        let serving = match (self.tls_cert_file.clone(), self.tls_private_key_file.clone()) {
+            (Some(certificate), Some(key)) => ServingFiles { certificate, key },
+            _ => pki()?.serving_files(),
         };
         let kubelet_client =
             match pair(self.kubelet_client_certificate.as_deref(), self.kubelet_client_key.as_deref())? {

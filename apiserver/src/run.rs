@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use balsa_proto::reloading_cert::CertError;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -18,7 +19,7 @@ use crate::cache::{Cache, Reader, Reflector};
 use crate::config::{Config, ConfigError, first_address};
 use crate::http::front::Front;
 use crate::http::serve::serve;
-use crate::http::tls::{TlsError, server_config};
+use crate::http::tls::server_config;
 use crate::kinds;
 use crate::pipeline::{Api, SharedApi};
 use crate::proxy::{Kubelets, KubeletsError};
@@ -34,8 +35,8 @@ pub enum Error {
     ClientCa(#[from] CaError),
     #[error(transparent)]
     Kubelets(#[from] KubeletsError),
-    #[error(transparent)]
-    Tls(#[from] TlsError),
+    #[error("the serving certificate cannot be used")]
+    Tls(#[from] CertError),
     #[error("cannot listen on {address}")]
     Listen {
         address: SocketAddr,
@@ -52,10 +53,7 @@ pub async fn run(
 ) -> Result<(), Error> {
     let store = Store::connect(&config.etcd)?;
     let cache = Cache::new(kinds::all());
-    let acceptor = TlsAcceptor::from(server_config(
-        config.serving.cert_pem.as_bytes(),
-        config.serving.key_pem.as_bytes(),
-    )?);
+    let acceptor = TlsAcceptor::from(server_config(config.serving.clone())?);
     let listener = TcpListener::bind(config.bind)
         .await
         .map_err(|source| Error::Listen { address: config.bind, source })?;

@@ -8,11 +8,13 @@
 //! | [`resources`] | the apiserver's gRPC door for components | `proto/balsa/resources` |
 //! | [`cri`] | the container runtime interface, v1 | `proto/cri` |
 //! | [`meta`] | selectors, quantities, object metadata | Kubernetes API conventions |
+//! | [`reloading_cert`] | the certificate that one shows in TLS, renewed without a restart | |
 //! | [`unverified`] | a TLS client that takes any certificate | |
 //! | [`client`] | the one client of the resources door: watch, reflector, work queue, lease lock | |
 
 pub mod client;
 pub mod meta;
+pub mod reloading_cert;
 pub mod unverified;
 
 /// Generated code, in the module tree that its own paths expect: one module per segment of a package's name.

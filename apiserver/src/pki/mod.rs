@@ -76,6 +76,13 @@ pub enum PkiError {
     },
 }
 
+/// Where a serving certificate and its key are.
+#[derive(Clone, Debug)]
+pub struct ServingFiles {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
 /// The key that signs service account tokens.
 #[derive(Clone)]
 pub struct TokenKey {
@@ -116,6 +123,12 @@ impl Pki {
 
     pub fn serving(&self) -> &CertKey {
         &self.serving
+    }
+
+    /// Where [`Pki::serving`] is kept.
+    pub fn serving_files(&self) -> ServingFiles {
+        let file = |name: &str| self.directory.join(name);
+        ServingFiles { certificate: file("apiserver.crt"), key: file("apiserver.key") }
     }
 
     pub fn token_key(&self) -> &TokenKey {

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -117,6 +118,8 @@ fn connector(ca_file: &Path) -> Result<TlsConnector> {
         let certificate = certificate.with_context(|| format!("read {}", ca_file.display()))?;
         roots.add(certificate).context("take the CA")?;
     }
-    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    // A resumed session shows no certificate, and so not that it has expired: a check is to see what a new client sees.
+    config.resumption = Resumption::disabled();
     Ok(TlsConnector::from(Arc::new(config)))
 }

@@ -75,7 +75,8 @@ impl Strikes {
         for number in self.active.iter().map(|active| active.number).collect::<Vec<_>>() {
             result = result.and(self.end(arena, number));
         }
-        result
+        // One that failed halfway is no active fault.
+        result.and(faults::heal(arena))
     }
 
     fn step(&mut self, arena: &mut dyn Arena, plans: &[Plan], step: Step) -> Result<()> {

@@ -7,13 +7,13 @@ mod choice;
 mod clients;
 mod files;
 mod origin;
-mod reload;
 mod revocation;
 mod self_signed;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use balsa_proto::reloading_cert::{CertError, ReloadingCert};
 use balsa_proto::unverified::AnyServer;
 use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
@@ -25,7 +25,6 @@ pub use self::origin::{ForeignOrigin, check_origin};
 pub use self::self_signed::complete;
 
 use self::clients::NamedClients;
-use self::reload::ReloadingCert;
 use self::revocation::{Authority, UnrevokedClients};
 use crate::config::PemFiles;
 
@@ -41,8 +40,10 @@ pub enum TlsError {
     Ca { path: PathBuf, source: rustls::Error },
     #[error("the CA or the revocation list cannot verify clients")]
     Verifier(#[from] rustls::server::VerifierBuilderError),
-    #[error("the certificate and its key are not usable")]
-    Certificate(#[from] rustls::Error),
+    #[error(transparent)]
+    Shown(#[from] CertError),
+    #[error("the versions and cipher suites of TLS do not go together")]
+    Choice(#[from] rustls::Error),
     #[error("a certificate cannot be made")]
     SelfSigned(#[from] rcgen::Error),
     #[error("the {0} file is not given")]

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use balsa_proto::reloading_cert::{Stamp, stamp};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -16,7 +17,6 @@ use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, Sig
 
 use super::TlsError;
 use super::files;
-use super::reload::{Stamp, stamp};
 
 /// What does not change while the member runs.
 #[derive(Debug)]

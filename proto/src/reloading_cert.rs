@@ -1,4 +1,4 @@
-//! A certificate and its key, read again when one of their files changes.
+//! A certificate and its key, read again when one of their files changes, so that a renewal needs no restart.
 //!
 //! Looked at with every handshake: two `stat` calls. While the two files do not fit together, as in the middle of a
 //! renewal, the old pair stays.
@@ -12,10 +12,20 @@ use arc_swap::ArcSwap;
 use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use super::{TlsError, files};
+#[derive(Debug, thiserror::Error)]
+pub enum CertError {
+    #[error("read {path}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{path} holds no usable PEM")]
+    Pem { path: PathBuf, source: pem::Error },
+    #[error("the certificate and its key are not usable")]
+    Pair(#[from] rustls::Error),
+}
 
 #[derive(Debug)]
 pub struct ReloadingCert {
@@ -35,7 +45,7 @@ struct Loaded {
 pub type Stamp = (u64, u64, i64, i64);
 
 impl ReloadingCert {
-    pub fn open(cert: PathBuf, key: PathBuf, provider: Arc<CryptoProvider>) -> Result<Self, TlsError> {
+    pub fn open(cert: PathBuf, key: PathBuf, provider: Arc<CryptoProvider>) -> Result<Self, CertError> {
         let stamps = [stamp(&cert), stamp(&key)];
         let pair = load(&cert, &key, &provider)?;
         Ok(ReloadingCert { cert, key, provider, current: ArcSwap::from_pointee(Loaded { stamps, pair }) })
@@ -67,8 +77,14 @@ pub fn stamp(path: &Path) -> Option<Stamp> {
     Some((file.ino(), file.len(), file.mtime(), file.mtime_nsec()))
 }
 
-fn load(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, TlsError> {
-    Ok(Arc::new(CertifiedKey::from_der(files::certificates(cert)?, files::key(key)?, provider)?))
+fn load(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, CertError> {
+    let read =
+        |path: &Path| fs::read(path).map_err(|source| CertError::Read { path: path.to_owned(), source });
+    let unusable = |path: &Path, source| CertError::Pem { path: path.to_owned(), source };
+    let chain = CertificateDer::pem_slice_iter(&read(cert)?).collect::<Result<_, _>>();
+    let chain = chain.map_err(|source| unusable(cert, source))?;
+    let secret = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|source| unusable(key, source))?;
+    Ok(Arc::new(CertifiedKey::from_der(chain, secret, provider)?))
 }
 
 impl ResolvesServerCert for ReloadingCert {
