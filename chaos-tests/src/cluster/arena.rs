@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use super::flags::{peer_url, store_url};
 use super::kube_cluster::KubeCluster;
 use super::topology::Role;
+use super::unit::Unit;
 use crate::disk::server::Order;
 use crate::disk::{Survivors, Trouble};
 use crate::faults::{Arena, Part, Struck};
@@ -26,7 +27,7 @@ impl Arena for KubeCluster {
     }
 
     fn parts(&self) -> Vec<Part> {
-        let part = |unit: &super::kube_cluster::Unit| Part {
+        let part = |unit: &Unit| Part {
             name: unit.name.clone(),
             machine: unit.machine,
             role: unit.role,

@@ -18,10 +18,10 @@ use super::machine::Machine;
 use super::pki::Authorities;
 use super::store_disk::StoreDisk;
 use super::topology::{MachinePlan, Role, Topology};
+use super::unit::{Unit, units};
 use crate::faults::{self, Arena, Struck};
-use crate::lab::clock::ShiftedClock;
 use crate::lab::cluster::make_busybox_image;
-use crate::lab::{Condition, Gateway, Host, Network, binary, eventually};
+use crate::lab::{Gateway, Host, Network, binary, eventually};
 use crate::scenario::Disk;
 
 /// How a cluster is to be, and where it keeps its files.
@@ -34,21 +34,6 @@ pub struct Setup {
     pub folder: PathBuf,
     /// What members of the store keep their data on.
     pub disk: Disk,
-}
-
-/// A process of the cluster.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Unit {
-    /// Machine and part: `m1/store`.
-    pub name: String,
-    pub machine: usize,
-    pub role: Role,
-    life: Option<Life>,
-    paused: bool,
-    /// Of the process that runs now.
-    pub(super) clock: Option<ShiftedClock>,
-    /// A member of the store that was added to one that exists.
-    pub(super) joins: bool,
 }
 
 /// Where commands that use the cluster run.
@@ -367,36 +352,6 @@ impl KubeCluster {
         );
         self.apply(&manifest)
     }
-}
-
-impl Unit {
-    pub fn condition(&self) -> Condition {
-        match (&self.life, self.paused) {
-            (None, _) => Condition::Stopped,
-            (Some(_), false) => Condition::Running,
-            (Some(_), true) => Condition::Paused,
-        }
-    }
-
-    pub fn life(&self) -> Option<Life> {
-        self.life
-    }
-}
-
-fn units(plans: &[MachinePlan]) -> Vec<Unit> {
-    let of = |(machine, plan): (usize, &MachinePlan)| {
-        let unit = |role: &Role| Unit {
-            name: format!("{}/{}", plan.name, role.name()),
-            machine,
-            role: *role,
-            life: None,
-            paused: false,
-            clock: None,
-            joins: false,
-        };
-        plan.roles.iter().map(unit).collect::<Vec<_>>()
-    };
-    plans.iter().enumerate().flat_map(of).collect()
 }
 
 fn tail(log: &Path, lines: usize) -> String {

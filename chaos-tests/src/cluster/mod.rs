@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`topology`] | which machines there are, and what runs on each |
 //! | [`machine`], [`init`], [`life`], [`cgroups`] | a machine, its first process, its other processes, what stays of it |
+//! | [`unit`] | a part that runs on one |
 //! | [`pki`], [`flags`], [`entrances`] | certificates, command lines, the administrator's files |
 //! | [`balancer`] | the way to the apiservers |
 //! | [`kube_cluster`], [`tools`] | all of these together, and the commands that use it |
@@ -31,6 +32,7 @@ pub mod state;
 pub mod store_disk;
 pub mod tools;
 pub mod topology;
+pub mod unit;
 
 pub use kube_cluster::{KubeCluster, Setup};
 pub use scenario::ClusterScenario;

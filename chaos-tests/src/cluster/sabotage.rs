@@ -16,8 +16,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::finish;
-use super::kube_cluster::{KubeCluster, Unit};
+use super::kube_cluster::KubeCluster;
 use super::topology::Role;
+use super::unit::Unit;
 use crate::history::{FaultRecord, Record};
 use crate::lab::Gateway;
 use crate::report::Verdict;

@@ -16,10 +16,11 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::cgroups;
-use super::kube_cluster::{Door, KubeCluster, Running, Setup, Unit};
+use super::kube_cluster::{Door, KubeCluster, Running, Setup};
 use super::machine::{Boot, Machine};
 use super::store_disk::StoreDisk;
 use super::topology::{MachinePlan, Topology};
+use super::unit::Unit;
 use crate::faults::{Arena, Struck};
 use crate::lab::host::ip;
 use crate::lab::{Network, sweep};
