@@ -8,10 +8,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use openraft::{Instant as _, ServerState};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::metrics::RaftServerMetrics;
-use openraft::{Instant, ServerState};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::hand_over::HandOver;
@@ -32,8 +32,16 @@ pub struct Herald {
     pub metrics: Arc<Metrics>,
     pub hand_over: HandOver,
     pub election_timeout: Duration,
+    pub silence: Silence,
     /// Cancelled when raft tells nothing any more: it was stopped, or it cannot go on.
     pub stopped: CancellationToken,
+}
+
+/// A follower that has heard from its leader need not ask raft again before that can have been too long ago: what it hears
+/// later is younger still.
+#[derive(Debug, Default)]
+pub struct Silence {
+    not_before: Option<Instant>,
 }
 
 impl Herald {
@@ -41,8 +49,9 @@ impl Herald {
         let mut server = self.raft.server_metrics();
         let mut looks = tokio::time::interval(self.election_timeout / LOOKS_PER_ELECTION_TIMEOUT);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut seen = read(&server.borrow_watched());
         loop {
-            let (mut leadership, members) = read(&server.borrow_watched());
+            let (mut leadership, members) = seen.clone();
             if leadership.leader.is_some() && self.is_over(&leadership, &members).await {
                 leadership = Leadership { leader: None, is_leader: false, ..leadership };
             }
@@ -54,6 +63,7 @@ impl Herald {
                     if changed.is_err() {
                         break;
                     }
+                    seen = read(&server.borrow_watched());
                 }
                 _ = looks.tick() => {}
             }
@@ -73,17 +83,22 @@ impl Herald {
     }
 
     /// A quarter more than an election timeout, since a heartbeat may just be under way.
-    async fn is_cut_off(&self, is_leader: bool) -> bool {
-        let heard = if is_leader {
+    async fn is_cut_off(&mut self, is_leader: bool) -> bool {
+        let longest = self.election_timeout * 5 / 4;
+        let silence = if is_leader {
             let metrics = self.raft.metrics();
             let metrics = metrics.borrow_watched();
             metrics.last_quorum_acked.as_ref().map(|acked| acked.elapsed())
+        } else if self.silence.not_before.is_some_and(|moment| Instant::now() < moment) {
+            None
         } else {
             // Every message of a leader renews the vote for it.
-            let renewed = self.raft.with_raft_state(|state| state.vote_last_modified()).await;
-            renewed.ok().flatten().map(|renewed| renewed.elapsed())
+            let renewed = self.raft.with_raft_state(|state| state.vote_last_modified()).await.ok().flatten();
+            let silence = renewed.map(|renewed| renewed.elapsed());
+            self.silence.not_before = silence.map(|silence| Instant::now() + longest.saturating_sub(silence));
+            silence
         };
-        heard.is_some_and(|silence| silence > self.election_timeout * 5 / 4)
+        silence.is_some_and(|silence| silence > longest)
     }
 
     fn tell(&self, leadership: Leadership, members: Members) {

@@ -9,12 +9,11 @@
 use std::sync::Arc;
 
 use openraft::async_runtime::watch::WatchReceiver;
-use openraft::metrics::RaftDataMetrics;
 use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 
 use super::raft::Raft;
-use super::types::TypeConfig;
+use super::types::LogId;
 use super::wal::Index;
 use crate::limits::{LOG_KEEP_BYTES, LOG_SNAPSHOT_BYTES};
 
@@ -51,10 +50,16 @@ enum Step {
 impl Retention {
     /// Until shutdown, or until raft has stopped.
     pub async fn run(self, shutdown: CancellationToken) {
-        let mut data = self.raft.data_metrics();
+        // Nothing else wakes it: raft's metrics as a whole change with every message.
+        let (mut applied, mut snapshots) =
+            (self.raft.watch_apply_progress(), self.raft.watch_snapshot_progress());
         let mut memory = Memory::default();
         loop {
-            let seen = positions(&data.borrow_watched());
+            let seen = Positions {
+                applied: index(applied.get()),
+                snapshot: index(snapshots.get()),
+                purged: index(self.raft.data_metrics().borrow_watched().purged),
+            };
             let step = step(&mut memory, seen, &self.log, self.catch_up_entries);
             let asked = match step {
                 Step::Nothing => Ok(()),
@@ -67,7 +72,10 @@ impl Retention {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
-                changed = data.changed() => if changed.is_err() {
+                changed = applied.changed() => if changed.is_err() {
+                    return;
+                },
+                changed = snapshots.changed() => if changed.is_err() {
                     return;
                 }
             }
@@ -75,13 +83,8 @@ impl Retention {
     }
 }
 
-fn positions(data: &RaftDataMetrics<TypeConfig>) -> Positions {
-    let index = |log_id: &Option<super::types::LogId>| log_id.map(|log_id| log_id.index);
-    Positions {
-        applied: index(&data.last_applied),
-        snapshot: index(&data.snapshot),
-        purged: index(&data.purged),
-    }
+fn index(log_id: Option<LogId>) -> Option<u64> {
+    log_id.map(|log_id| log_id.index)
 }
 
 fn step(memory: &mut Memory, seen: Positions, log: &RwLock<Index>, catch_up_entries: u64) -> Step {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::hand_over::HandOver;
-use super::leadership::Herald;
+use super::leadership::{Herald, Silence};
 use super::log_store::LogStore;
 use super::peer_service::PeerService;
 use super::peers::{Dialer, Peers};
@@ -159,6 +159,7 @@ pub async fn start(
         metrics: metrics.clone(),
         hand_over: HandOver::new(raft.clone(), writing, settings.election_timeout),
         election_timeout: settings.election_timeout,
+        silence: Silence::default(),
         stopped: stopped.clone(),
     };
     tracker.spawn(herald.run(shutdown.clone()));

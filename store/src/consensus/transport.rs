@@ -110,13 +110,14 @@ impl Link {
         ttl: Duration,
     ) -> AppendResult {
         let request = wire::append_to(&request);
-        let (client, kept) = (self.client(Lane::Raft)?, self.lone.take());
+        let kept = self.lone.take();
         let exchange = async {
             if let Some(mut kept) = kept
                 && let Ok(answer) = kept.ask(request.clone()).await
             {
                 return Ok((answer, kept));
             }
+            let client = self.client(Lane::Raft).map_err(|error| Status::unavailable(error.to_string()))?;
             let mut fresh = LoneAppends::open(client).await?;
             Ok((fresh.ask(request).await?, fresh))
         };
