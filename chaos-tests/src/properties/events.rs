@@ -91,30 +91,30 @@ impl<'a> Changes<'a> {
             if let WatchSight::Events(events) = &record.sight {
                 for event in events {
                     let value = (!event.deleted).then_some(event.kv.value.as_str());
-                    let source = format!("watch {} at {}", record.watch, record.member);
-                    changes.add(
-                        event.kv.mod_revision,
-                        &event.kv.key,
-                        Change { value, event: Some(event) },
-                        &source,
-                    );
+                    let change = Change { value, event: Some(event) };
+                    changes.add(event.kv.mod_revision, &event.kv.key, change, || {
+                        format!("watch {} at {}", record.watch, record.member)
+                    });
                 }
             }
         }
         for operation in &history.operations {
             for (revision, key, value) in acknowledged_writes(operation) {
-                changes.add(revision, key, Change { value, event: None }, &operation.describe());
+                changes.add(revision, key, Change { value, event: None }, || operation.describe());
             }
         }
         changes
     }
 
-    fn add(&mut self, revision: i64, key: &'a str, change: Change<'a>, source: &str) {
+    /// `source` is asked for only where two do not agree.
+    fn add(&mut self, revision: i64, key: &'a str, change: Change<'a>, source: impl FnOnce() -> String) {
         let known = self.by_revision.entry(revision).or_default().entry(key).or_insert(change);
         if known.value != change.value {
             let text = format!(
-                "revision {revision} of {key} is {:?} to one and {:?} to another: {source}",
-                known.value, change.value
+                "revision {revision} of {key} is {:?} to one and {:?} to another: {}",
+                known.value,
+                change.value,
+                source()
             );
             self.conflicts.push(text);
         }

@@ -30,15 +30,16 @@ pub fn check(history: &History) -> Check {
         for (record, event) in watch.events() {
             let Some(known) = before(&changes, &event.kv.key, event.kv.mod_revision) else { continue };
             check.looked_at += 1;
-            let expected = format!("{} after {}", describe(event), known.value);
+            let expected = || format!("{} after {}", describe(event), known.value);
             match &event.prev {
                 // A write that nobody else knows of may lie between.
                 Some(prev) if prev.mod_revision > known.mod_revision => {}
                 Some(prev) if prev.value == known.value && prev.mod_revision == known.mod_revision => {}
                 Some(prev) => check.violated(
                     format!(
-                        "{}: {expected}, but prev_kv says {} of revision {}",
+                        "{}: {}, but prev_kv says {} of revision {}",
                         watch.name(record),
+                        expected(),
                         prev.value,
                         prev.mod_revision
                     ),
@@ -46,7 +47,7 @@ pub fn check(history: &History) -> Check {
                 ),
                 None if event.kv.mod_revision - 1 <= compacted || known.mod_revision < from => {}
                 None => check.violated(
-                    format!("{}: {expected}, but there is no prev_kv", watch.name(record)),
+                    format!("{}: {}, but there is no prev_kv", watch.name(record), expected()),
                     Vec::new(),
                 ),
             }

@@ -84,9 +84,10 @@ pub mod outgoing {
     //! What leaves is read frame by frame on the machine that sends it.
 
     use bytes::Bytes;
+    use futures::FutureExt;
     use http_body::Frame;
     use http_body_util::BodyExt;
-    use tokio_util::sync::CancellationToken;
+    use tokio::task::AbortHandle;
     use tonic::Status;
     use tonic::body::Body;
 
@@ -100,15 +101,19 @@ pub mod outgoing {
         Ok(frames)
     }
 
-    /// Until the body ends or `over`.
-    pub async fn pump(network: Network, call: u64, to_server: bool, mut body: Body, over: CancellationToken) {
+    /// What is there of the body is sent at once, and the rest by a task of its own: most requests are there as a whole.
+    pub fn send_body(network: Network, call: u64, to_server: bool, body: Body) -> Option<AbortHandle> {
+        let mut pump = Box::pin(pump(network, call, to_server, body));
+        match pump.as_mut().now_or_never() {
+            Some(()) => None,
+            None => Some(tokio::spawn(pump).abort_handle()),
+        }
+    }
+
+    /// Until the body ends.
+    pub async fn pump(network: Network, call: u64, to_server: bool, mut body: Body) {
         loop {
-            let frame = tokio::select! {
-                biased;
-                () = over.cancelled() => return,
-                frame = body.frame() => frame,
-            };
-            match frame {
+            match body.frame().await {
                 Some(Ok(frame)) => network.send(call, to_server, Packet::Frame(frame)),
                 Some(Err(_)) => return network.send(call, to_server, Packet::Reset("the sender gave up")),
                 None => return network.send(call, to_server, Packet::End),

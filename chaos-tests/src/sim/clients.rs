@@ -12,6 +12,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::network::{Network, Port};
 use super::trace::{CLIENTS, Place, Trace, name};
@@ -37,6 +38,8 @@ pub struct Desk {
     pub started: Instant,
     pub places: Vec<Place>,
     pub stop: CancellationToken,
+    /// Those that have not ended yet.
+    pub clients: TaskTracker,
     pub seed: u64,
 }
 
@@ -73,17 +76,17 @@ impl Desk {
 /// Starts them all on the runtime that this is called on.
 pub fn start(desk: &Desk) {
     for number in 0..REGISTERS {
-        tokio::spawn(register(Client::new(desk, number)));
+        desk.clients.spawn(register(Client::new(desk, number)));
     }
-    tokio::spawn(transactions(Client::new(desk, REGISTERS)));
-    tokio::spawn(transactions(Client::new(desk, REGISTERS + 1)));
-    tokio::spawn(leases(Client::new(desk, REGISTERS + 2)));
-    tokio::spawn(compactions(Client::new(desk, REGISTERS + 3)));
+    desk.clients.spawn(transactions(Client::new(desk, REGISTERS)));
+    desk.clients.spawn(transactions(Client::new(desk, REGISTERS + 1)));
+    desk.clients.spawn(leases(Client::new(desk, REGISTERS + 2)));
+    desk.clients.spawn(compactions(Client::new(desk, REGISTERS + 3)));
     for number in REGISTERS + 4..REGISTERS + 6 {
-        tokio::spawn(appends::run(Client::new(desk, number)));
+        desk.clients.spawn(appends::run(Client::new(desk, number)));
     }
     for number in REGISTERS + 6..REGISTERS + 8 {
-        tokio::spawn(locks::run(Client::new(desk, number)));
+        desk.clients.spawn(locks::run(Client::new(desk, number)));
     }
     super::watches::start(desk);
 }
@@ -134,7 +137,7 @@ impl Client {
             request,
             outcome,
         };
-        self.desk.trace.event(CLIENTS, operation.describe());
+        self.desk.trace.event(CLIENTS, || operation.describe());
         self.desk.record(Record::Operation(operation.clone()));
         Some(operation)
     }

@@ -150,7 +150,7 @@ impl SimDisk {
         }
         inner.live = inner.stable.clone();
         let (place, torn) = (inner.place, torn.len());
-        inner.trace.event(place, format!("disk: power cut, {torn} operations torn, {lost} never made"));
+        inner.trace.event(place, || format!("disk: power cut, {torn} operations torn, {lost} never made"));
     }
 }
 
@@ -209,8 +209,8 @@ impl Inner {
         self.since.push(op);
     }
 
-    fn note(&self, text: String) {
-        self.trace.event(self.place, text);
+    fn note(&self, text: &str) {
+        self.trace.event(self.place, || text.to_owned());
     }
 }
 
@@ -271,7 +271,7 @@ impl Disk for SimDisk {
     fn create(&self, path: &Path, bytes: u64) -> io::Result<Arc<dyn LogFile>> {
         let mut inner = self.0.lock();
         if inner.trouble.full {
-            inner.note("disk: full".to_owned());
+            inner.note("disk: full");
             return Err(io::ErrorKind::StorageFull.into());
         }
         inner.next_file += 1;
@@ -318,7 +318,7 @@ impl Disk for SimDisk {
             }
             let mut inner = disk.0.lock();
             if std::mem::take(&mut inner.trouble.failing) {
-                inner.note("disk: a sync fails".to_owned());
+                inner.note("disk: a sync fails");
                 return Err(io::Error::other("the simulated disk failed"));
             }
             for op in &mut inner.since {

@@ -23,7 +23,7 @@ pub async fn read(desk: Desk, done: Arc<Mutex<bool>>) {
         let state = loop {
             match read_one(&desk, place, revision).await {
                 Ok(state) => break state,
-                Err(status) => desk.trace.event(CLIENTS, format!("final of {}: {status}", name(place))),
+                Err(status) => desk.trace.event(CLIENTS, || format!("final of {}: {status}", name(place))),
             }
             tokio::time::sleep(RETRY_AFTER).await;
         };

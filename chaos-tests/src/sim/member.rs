@@ -68,7 +68,7 @@ pub struct SimMember {
 impl SimMember {
     pub fn start(&mut self, make: MakeRuntime, seed: u64, network: &Network, trace: &Trace) {
         self.starts += 1;
-        trace.event(self.place, format!("starts, time {}", self.starts));
+        trace.event(self.place, || format!("starts, time {}", self.starts));
         let machine = Machine::new(make, seed.wrapping_add(self.starts));
         self.seat = Arc::default();
         let state = self.state.clone();
@@ -98,7 +98,9 @@ impl SimMember {
         };
         match (&self.machine, service) {
             (Some(machine), Some(service)) => {
-                machine.handle().spawn(serve(network.clone(), arrival, service));
+                let call = arrival.call;
+                let serving = machine.handle().spawn(serve(network.clone(), arrival, service));
+                network.ends_with(call, serving.abort_handle());
             }
             _ => network.send(arrival.call, false, Packet::Refused),
         }
@@ -116,20 +118,13 @@ impl SimMember {
     }
 }
 
+/// Stopped when the caller is gone.
 async fn serve(network: Network, arrival: Arrival, service: Service) {
-    let Arrival { call, request, cancelled, .. } = arrival;
-    let over = cancelled.clone();
-    let answer = async {
-        let Ok(response) = service.oneshot(request).await;
-        let (parts, body) = response.into_parts();
-        network.send(call, false, Packet::Head(Response::from_parts(parts, ())));
-        outgoing::pump(network.clone(), call, false, body, over).await;
-    };
-    tokio::select! {
-        biased;
-        () = cancelled.cancelled() => {}
-        () = answer => {}
-    }
+    let Arrival { call, request, .. } = arrival;
+    let Ok(response) = service.oneshot(request).await;
+    let (parts, body) = response.into_parts();
+    network.send(call, false, Packet::Head(Box::new(Response::from_parts(parts, ()))));
+    outgoing::pump(network, call, false, body).await;
 }
 
 async fn live(identity: Identity, ground: Ground, seat: Arc<Mutex<Seat>>) {

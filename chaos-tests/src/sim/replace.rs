@@ -43,7 +43,7 @@ impl Orders {
 pub async fn move_leader(desk: Desk, leader: Place, target_id: u64) {
     let mut client = MaintenanceClient::new(desk.channel(leader));
     let moved = tokio::time::timeout(TIMEOUT, client.move_leader(MoveLeaderRequest { target_id })).await;
-    desk.trace.event(CLIENTS, format!("move leader: {}", said(moved.map(|moved| moved.map(drop)))));
+    desk.trace.event(CLIENTS, || format!("move leader: {}", said(moved.map(|moved| moved.map(drop)))));
 }
 
 pub async fn remove(desk: Desk, place: Place, id: u64, orders: Orders) {
@@ -51,7 +51,8 @@ pub async fn remove(desk: Desk, place: Place, id: u64, orders: Orders) {
         let mut client = ClusterClient::new(desk.channel(at));
         let removed = tokio::time::timeout(TIMEOUT, client.member_remove(MemberRemoveRequest { id })).await;
         let is_removed = matches!(removed, Ok(Ok(_)));
-        desk.trace.event(CLIENTS, format!("remove {}: {}", name(place), said(removed.map(|r| r.map(drop)))));
+        desk.trace
+            .event(CLIENTS, || format!("remove {}: {}", name(place), said(removed.map(|r| r.map(drop)))));
         if is_removed {
             return orders.give(Order::Removed(place));
         }
@@ -78,7 +79,8 @@ async fn add_at(desk: &Desk, place: Place, at: Place) -> Option<u64> {
     if let Ok(Ok(added)) = added {
         return added.into_inner().member.map(|member| member.id);
     }
-    desk.trace.event(CLIENTS, format!("add {}: {}", name(place), said(added.map(|added| added.map(drop)))));
+    desk.trace
+        .event(CLIENTS, || format!("add {}: {}", name(place), said(added.map(|added| added.map(drop)))));
     let list = client.member_list(MemberListRequest { linearizable: true });
     let members = tokio::time::timeout(TIMEOUT, list).await.ok()?.ok()?.into_inner().members;
     members.into_iter().find(|member| member.peer_ur_ls.contains(&url)).map(|member| member.id)

@@ -1,13 +1,16 @@
 //! What a failing run says: where, which property, expected and seen, the faults, the last events with a column for each
 //! member, and the command that plays it again.
 
-use super::run::{Faults, Options, Outcome};
+use anyhow::Result;
+
+use super::run::{Faults, Options, Outcome, run};
 use super::trace::{CLIENTS, Event, WORLD};
 
 /// Of one event.
 const COLUMN_WIDTH: usize = 34;
 const FINDINGS_SHOWN: usize = 3;
 
+/// Plays the run once more if it was played without its trace.
 pub fn failure(options: &Options, outcome: &Outcome, commit: &str) -> String {
     let mut lines = Vec::new();
     for finding in outcome.findings.iter().take(FINDINGS_SHOWN) {
@@ -25,9 +28,19 @@ pub fn failure(options: &Options, outcome: &Outcome, commit: &str) -> String {
     lines.extend(outcome.schedule.iter().map(|timed| format!("  {timed}")));
     lines.push("LAST EVENTS".to_owned());
     lines.push(heading(options.members));
-    lines.extend(outcome.last.iter().map(|event| row(event, options.members)));
+    match last_events(options, outcome) {
+        Ok(events) => lines.extend(events.iter().map(|event| row(event, options.members))),
+        Err(error) => lines.push(format!("  the run cannot be played once more: {error:#}")),
+    }
     lines.push(format!("REPLAY {}", replay(options)));
     lines.join("\n")
+}
+
+fn last_events(options: &Options, outcome: &Outcome) -> Result<Vec<Event>> {
+    if options.keep_trace {
+        return Ok(outcome.last.clone());
+    }
+    Ok(run(&Options { keep_trace: true, ..options.clone() })?.last)
 }
 
 /// One command that plays the same run.

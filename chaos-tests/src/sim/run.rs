@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use parking_lot::Mutex;
+use tracing::subscriber::NoSubscriber;
 
 use super::clients::{self, Client};
 use super::machine::MakeRuntime;
@@ -15,7 +16,7 @@ use super::sabotage::Sabotage;
 use super::schedule::{self, Timed};
 use super::sightings::Sightings;
 use super::trace::{Event, Place};
-use super::world::{DRAIN, World};
+use super::world::World;
 use crate::history::{History, Request};
 use crate::properties::Property;
 
@@ -24,6 +25,8 @@ const FORM_MAX_MS: u64 = 6_000;
 const LOAD_UNTIL_MS: u64 = 12_500;
 /// After healing every member must take a write within this: an election, a snapshot, and the clients' own timeouts.
 const RECOVER_MAX_MS: u64 = 15_000;
+/// Every call of a client has ended by then.
+const DRAIN_MAX_MS: u64 = 2_000;
 const FINALS_MAX_MS: u64 = 5_000;
 /// Numbers of the clients that ask for progress, and of those that read the end.
 const RECOVERY_CLIENT: u32 = 200;
@@ -69,15 +72,13 @@ pub struct Finding {
 pub struct Outcome {
     pub findings: Vec<Finding>,
     pub schedule: Vec<Timed>,
-    /// Of the trace: the same for the same options.
-    pub digest: u64,
-    pub events: u64,
     /// What clients saw.
     pub history: History,
     /// What members showed to one another.
     pub sightings: Sightings,
+    /// Empty unless the trace was asked for.
     pub last: Vec<Event>,
-    /// Empty unless it was asked for.
+    /// Likewise. The same for the same options, byte for byte.
     pub trace: String,
 }
 
@@ -94,6 +95,9 @@ impl fmt::Display for Phase {
 
 /// Runs on a thread of its own, so that nothing of an earlier run is left there.
 pub fn run(options: &Options) -> Result<Outcome> {
+    // Nobody reads logs here, and where nobody has said so each span is made ready for the `log` crate. Whoever has set
+    // another subscriber keeps it.
+    let _ = tracing::subscriber::set_global_default(NoSubscriber::new());
     let options = options.clone();
     let thread = std::thread::Builder::new().name("simulation".into()).spawn(move || play(&options))?;
     thread.join().map_err(|_| anyhow!("the thread of the run panicked"))?
@@ -128,8 +132,6 @@ fn play_watched(options: &Options) -> Result<Outcome> {
     Ok(Outcome {
         findings,
         schedule,
-        digest: world.trace.digest(),
-        events: world.trace.count(),
         history,
         sightings: world.sightings.clone(),
         last: world.trace.last(),
@@ -194,9 +196,8 @@ fn recover(world: &mut World, places: &[Place]) {
         return;
     }
     let took_ms = world.now_ms - began_ms;
-    world.trace.event(super::trace::WORLD, format!("all members serve again after {took_ms} ms"));
-    let drained_ms = world.now_ms + u64::try_from(DRAIN.as_millis()).expect("a short time");
-    until(world, u64::MAX, |world| world.now_ms >= drained_ms);
+    world.trace.event(super::trace::WORLD, || format!("all members serve again after {took_ms} ms"));
+    until(world, DRAIN_MAX_MS, |world| world.desk.clients.is_empty());
     let done: Arc<Mutex<bool>> = Arc::default();
     world.spawn(super::finals::read(world.desk.clone(), done.clone()));
     if !until(world, FINALS_MAX_MS, |_| *done.lock()) {

@@ -1,8 +1,10 @@
 //! What happened, in order: one line an event. The same seed gives the same lines, byte for byte.
+//!
+//! Few runs are asked for their trace, and words take longer than what they tell of: without being asked for it keeps
+//! nothing and makes no words. Whoever wants to know how a run came to its end plays it once more.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::hash::Hasher;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -19,15 +21,14 @@ const LAST_EVENTS: usize = 60;
 
 /// Cheap to clone.
 #[derive(Clone)]
-pub struct Trace(Arc<Mutex<Inner>>);
+pub struct Trace(Option<Arc<Mutex<Inner>>>);
 
+#[derive(Default)]
 struct Inner {
     now_ms: u64,
     last: VecDeque<Event>,
-    /// Every line, if it is asked for.
-    whole: Option<String>,
-    digest: std::hash::DefaultHasher,
-    events: u64,
+    /// Every line.
+    whole: String,
 }
 
 #[derive(Clone)]
@@ -38,53 +39,36 @@ pub struct Event {
 }
 
 impl Trace {
-    pub fn new(keep_whole: bool) -> Trace {
-        Trace(Arc::new(Mutex::new(Inner {
-            now_ms: 0,
-            last: VecDeque::new(),
-            whole: keep_whole.then(String::new),
-            digest: std::hash::DefaultHasher::new(),
-            events: 0,
-        })))
+    pub fn new(is_kept: bool) -> Trace {
+        Trace(is_kept.then(Arc::default))
     }
 
     pub fn set_now(&self, now_ms: u64) {
-        self.0.lock().now_ms = now_ms;
+        if let Some(inner) = &self.0 {
+            inner.lock().now_ms = now_ms;
+        }
     }
 
-    pub fn event(&self, place: Place, text: String) {
-        let mut inner = self.0.lock();
+    pub fn event(&self, place: Place, text: impl FnOnce() -> String) {
+        let Some(inner) = &self.0 else { return };
+        let text = text();
+        let mut inner = inner.lock();
         let at_ms = inner.now_ms;
-        inner.digest.write_u64(at_ms);
-        inner.digest.write_usize(place);
-        inner.digest.write(text.as_bytes());
-        inner.events += 1;
-        if let Some(whole) = &mut inner.whole {
-            // A string takes everything.
-            let _ = writeln!(whole, "{:>7}.{:03} {:<7} {text}", at_ms / 1000, at_ms % 1000, name(place));
-        }
+        // A string takes everything.
+        let _ = writeln!(inner.whole, "{:>7}.{:03} {:<7} {text}", at_ms / 1000, at_ms % 1000, name(place));
         if inner.last.len() == LAST_EVENTS {
             inner.last.pop_front();
         }
         inner.last.push_back(Event { at_ms, place, text });
     }
 
-    /// Of all events so far.
-    pub fn digest(&self) -> u64 {
-        self.0.lock().digest.finish()
-    }
-
-    pub fn count(&self) -> u64 {
-        self.0.lock().events
-    }
-
-    /// Empty unless the whole was asked for.
+    /// Empty unless it was kept, as is [`Trace::last`].
     pub fn whole(&self) -> String {
-        self.0.lock().whole.clone().unwrap_or_default()
+        self.0.as_ref().map(|inner| inner.lock().whole.clone()).unwrap_or_default()
     }
 
     pub fn last(&self) -> Vec<Event> {
-        self.0.lock().last.iter().cloned().collect()
+        self.0.as_ref().map(|inner| inner.lock().last.iter().cloned().collect()).unwrap_or_default()
     }
 }
 

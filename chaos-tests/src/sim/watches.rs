@@ -39,9 +39,9 @@ struct Watcher {
 }
 
 pub fn start(desk: &Desk) {
-    tokio::spawn(follow_everything(desk.clone()));
+    desk.clients.spawn(follow_everything(desk.clone()));
     for number in 0..WATCHERS {
-        tokio::spawn(follow_some(desk.clone(), FIRST_CLIENT + number));
+        desk.clients.spawn(follow_some(desk.clone(), FIRST_CLIENT + number));
     }
 }
 

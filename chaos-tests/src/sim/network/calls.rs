@@ -7,7 +7,7 @@ use http::{Request, Response};
 use http_body::Frame;
 use rand::RngExt;
 use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
+use tokio::task::AbortHandle;
 
 use super::{
     AnswerHead, Arrival, Call, GIVE_UP_MS, Inner, Packet, Port, RESEND_MS, SEGMENT_ENDS_ONCE_IN, Segment,
@@ -48,8 +48,7 @@ impl Inner {
             head,
             to_client: None,
             to_server: None,
-            cancelled: CancellationToken::new(),
-            over: CancellationToken::new(),
+            tasks: Vec::new(),
             tampering: Tampering::default(),
         };
         self.calls.insert(self.next, call);
@@ -57,7 +56,7 @@ impl Inner {
     }
 
     pub(super) fn send_whole(&mut self, call: u64, request: Request<()>, frames: Vec<Frame<Bytes>>) {
-        self.send(call, true, Packet::Open(request));
+        self.send(call, true, Packet::Open(Box::new(request)));
         for frame in frames {
             self.send(call, true, Packet::Frame(frame));
         }
@@ -106,7 +105,7 @@ impl Inner {
         if self.cuts.get(&(from, to)).is_some_and(|cuts| *cuts > 0) {
             let since = *way.stuck_since_ms.get_or_insert(self.now_ms);
             if self.now_ms - since >= GIVE_UP_MS {
-                self.trace.event(from, format!("net: #{number} to {} is given up", name(to)));
+                self.trace.event(from, || format!("net: #{number} to {} is given up", name(to)));
                 self.break_call(number, "nothing gets through");
             } else {
                 self.next += 1;
@@ -134,8 +133,8 @@ impl Inner {
     ) -> Option<Arrival> {
         let call = self.calls.get_mut(&number)?;
         match packet {
-            Packet::Open(request) => return Some(self.open_arrives(number, request)),
-            Packet::Head(response) => self.head_arrives(number, response, dropped),
+            Packet::Open(request) => return Some(self.open_arrives(number, *request)),
+            Packet::Head(response) => self.head_arrives(number, *response, dropped),
             Packet::Refused => {
                 if let Some(mut call) = self.forget(number)
                     && let Some(head) = call.head.take()
@@ -163,11 +162,12 @@ impl Inner {
         call.to_server = Some(sender);
         let (from, to, port) = (call.from, call.to, call.port);
         if from != CLIENTS || port == Port::Peer {
-            let method = call.path.rsplit('/').next().unwrap_or_default();
-            self.trace.event(to, format!("net: {method} of {} #{number}", name(from)));
+            self.trace.event(to, || {
+                let method = call.path.rsplit('/').next().unwrap_or_default();
+                format!("net: {method} of {} #{number}", name(from))
+            });
         }
-        let call = &self.calls[&number];
-        Arrival { call: number, to, port, request: request.map(|()| body), cancelled: call.cancelled.clone() }
+        Arrival { call: number, to, port, request: request.map(|()| body) }
     }
 
     pub(super) fn head_arrives(
@@ -209,8 +209,7 @@ impl Inner {
 
     pub(super) fn forget(&mut self, number: u64) -> Option<Call> {
         let call = self.calls.remove(&number)?;
-        call.cancelled.cancel();
-        call.over.cancel();
+        call.tasks.iter().for_each(AbortHandle::abort);
         self.touched.extend([call.from, call.to]);
         Some(call)
     }

@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
+use tokio::task::AbortHandle;
 use tonic::Status;
 use tonic::body::Body;
 
@@ -65,8 +65,6 @@ pub struct Arrival {
     pub to: Place,
     pub port: Port,
     pub request: Request<Body>,
-    /// Cancelled when the caller is gone.
-    pub cancelled: CancellationToken,
 }
 
 /// What came at one moment.
@@ -113,9 +111,8 @@ struct Call {
     head: Option<oneshot::Sender<AnswerHead>>,
     to_client: Option<mpsc::UnboundedSender<Result<Frame<Bytes>, Status>>>,
     to_server: Option<mpsc::UnboundedSender<Result<Frame<Bytes>, Status>>>,
-    cancelled: CancellationToken,
-    /// Ends the pump of the request.
-    over: CancellationToken,
+    /// Tasks that end with the call: what sends the rest of the request, and what answers it.
+    tasks: Vec<AbortHandle>,
     tampering: Tampering,
 }
 
@@ -134,8 +131,8 @@ struct Segment {
 }
 
 pub enum Packet {
-    Open(Request<()>),
-    Head(Response<()>),
+    Open(Box<Request<()>>),
+    Head(Box<Response<()>>),
     Refused,
     Frame(Frame<Bytes>),
     End,
@@ -182,17 +179,17 @@ impl Network {
     pub async fn call(self, from: Place, to: Place, port: Port, request: Request<Body>) -> AnswerHead {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().to_owned();
-        let lone = is_lone(&path);
+        let open = Request::from_parts(parts, ());
         // A lone message travels whole, so that it can arrive twice.
-        let (open, whole) = if lone {
-            (Request::from_parts(parts, ()), Some(outgoing::collect(body).await?))
-        } else {
-            let open = Request::from_parts(parts, ());
-            let (head, over, call) = self.open(from, to, port, open, path, None);
-            tokio::spawn(outgoing::pump(self.clone(), call, true, body, over));
+        if is_lone(&path) {
+            let whole = outgoing::collect(body).await?;
+            let (head, call) = self.open(from, to, port, open, path, Some(whole));
             return self.answer(call, head).await;
-        };
-        let (head, _, call) = self.open(from, to, port, open, path, whole);
+        }
+        let (head, call) = self.open(from, to, port, open, path, None);
+        if let Some(rest) = outgoing::send_body(self.clone(), call, true, body) {
+            self.ends_with(call, rest);
+        }
         self.answer(call, head).await
     }
 
@@ -210,7 +207,7 @@ impl Network {
         request: Request<()>,
         path: String,
         whole: Option<Vec<Frame<Bytes>>>,
-    ) -> (oneshot::Receiver<AnswerHead>, CancellationToken, u64) {
+    ) -> (oneshot::Receiver<AnswerHead>, u64) {
         let mut inner = self.inner.lock();
         let (head, receiver) = oneshot::channel();
         let lost = inner.is_lost();
@@ -220,23 +217,30 @@ impl Network {
             inner.send_whole(ghost, copy(&request), frames.iter().map(copy_frame).collect());
         }
         let call = inner.new_call(from, to, port, path, Some(head));
-        let over = inner.calls[&call].over.clone();
         if lost {
             inner.send(call, false, Packet::Reset("the connection broke"));
-            return (receiver, over, call);
+            return (receiver, call);
         }
         match whole {
             Some(frames) => inner.send_whole(call, request, frames),
-            None => inner.send(call, true, Packet::Open(request)),
+            None => inner.send(call, true, Packet::Open(Box::new(request))),
         }
-        (receiver, over, call)
+        (receiver, call)
+    }
+
+    /// The task is stopped once the call is over.
+    pub fn ends_with(&self, call: u64, task: AbortHandle) {
+        match self.inner.lock().calls.get_mut(&call) {
+            Some(call) => call.tasks.push(task),
+            None => task.abort(),
+        }
     }
 
     /// A machine sends a packet of a call that it has a part in.
     pub fn send(&self, call: u64, to_server: bool, packet: Packet) {
         let mut inner = self.inner.lock();
         if matches!(packet, Packet::Head(_)) && inner.is_lost() {
-            inner.trace.event(WORLD, format!("net: the answer of #{call} is lost"));
+            inner.trace.event(WORLD, || format!("net: the answer of #{call} is lost"));
             return inner.break_call(call, "the connection broke");
         }
         inner.send(call, to_server, packet);

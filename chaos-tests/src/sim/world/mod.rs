@@ -8,7 +8,6 @@ mod strike;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use balsa_store::Config;
@@ -16,6 +15,7 @@ use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::history::{History, Incident, Record};
 use crate::sim::clients::Desk;
@@ -95,6 +95,7 @@ impl World {
             started,
             places: places.clone(),
             stop: CancellationToken::new(),
+            clients: TaskTracker::new(),
             seed,
         };
         let mut world = World {
@@ -176,7 +177,7 @@ impl World {
     }
 
     pub fn incident(&self, place: Option<Place>, text: String) {
-        self.trace.event(place.unwrap_or(WORLD), text.clone());
+        self.trace.event(place.unwrap_or(WORLD), || text.clone());
         let member = place.map(name).unwrap_or_default();
         self.desk.record(Record::Incident(Incident { member, at_us: self.now_ms * 1000, text }));
     }
@@ -234,11 +235,10 @@ impl World {
         for member in &self.members {
             let term = member.leads_in();
             if self.leaders[member.place] != term {
-                let text = match term {
+                self.trace.event(member.place, || match term {
                     Some(term) => format!("leads in term {term}"),
                     None => "leads no more".to_owned(),
-                };
-                self.trace.event(member.place, text);
+                });
                 self.leaders[member.place] = term;
             }
         }
@@ -252,14 +252,14 @@ impl World {
             member.stop(&self.network);
             member.disk.killed();
             if reason == "removed" {
-                self.trace.event(place, "ends: it was removed".to_owned());
+                self.trace.event(place, || "ends: it was removed".to_owned());
                 self.orders.give(Order::Removed(place));
                 continue;
             }
             let dir = self.dir.path().display().to_string();
             let text = format!("ended by itself: {}", reason.replace(&dir, ""));
             if self.explained.get(&place).is_some_and(|until_ms| self.now_ms < *until_ms) {
-                self.trace.event(place, text);
+                self.trace.event(place, || text);
             } else {
                 self.incident(Some(place), text);
                 self.unexplained += 1;
@@ -274,7 +274,7 @@ impl World {
         while let Some(order) = self.orders.take() {
             match order {
                 Order::Removed(place) if !self.members[place].is_replaced => {
-                    self.trace.event(place, "is removed, and its disk is wiped".to_owned());
+                    self.trace.event(place, || "is removed, and its disk is wiped".to_owned());
                     let Identity { config, ids } = self.members[place].identity.clone();
                     self.members[place].stop(&self.network);
                     let mut fresh = self.new_member(place, config, (ids.0, ids.1.wrapping_add(1)));
@@ -286,7 +286,7 @@ impl World {
                 }
                 Order::Removed(_) => {}
                 Order::Added(place, id) => {
-                    self.trace.event(place, format!("joins as {id:x}"));
+                    self.trace.event(place, || format!("joins as {id:x}"));
                     let member = &mut self.members[place];
                     member.identity.config.joins_existing_cluster = true;
                     member.identity.ids.1 = id;
@@ -297,6 +297,3 @@ impl World {
         }
     }
 }
-
-/// Long enough for every call of a client to end.
-pub const DRAIN: Duration = Duration::from_millis(2_000);

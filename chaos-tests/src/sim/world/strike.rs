@@ -11,7 +11,7 @@ use crate::sim::trace::{CLIENTS, Place, WORLD, name};
 
 impl World {
     pub fn strike(&mut self, timed: &Timed) {
-        self.trace.event(WORLD, format!("fault: {}", timed.fault));
+        self.trace.event(WORLD, || format!("fault: {}", timed.fault));
         let until_ms = self.now_ms + timed.for_ms;
         let struck = self.strike_fault(&timed.fault, until_ms);
         let record = FaultRecord {
@@ -107,7 +107,7 @@ impl World {
 
     /// Ends every fault and starts whoever is down.
     pub fn heal(&mut self) {
-        self.trace.event(WORLD, "everything is healed".to_owned());
+        self.trace.event(WORLD, || "everything is healed".to_owned());
         self.network.heal_all();
         // Ways are healed already; healing them again one by one must not count below nothing.
         let undo = std::mem::take(&mut self.undo);
