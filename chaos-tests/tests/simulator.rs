@@ -14,7 +14,7 @@ use balsa_chaos_tests::sim::sightings;
 use clap::ValueEnum;
 
 /// Seeds of every test run; `./dev chaos sim` goes on with others.
-const SEEDS: u64 = 24;
+const SEEDS: u64 = 28;
 /// A bug that is made on purpose must show within so many seeds.
 const SABOTAGE_SEEDS: u64 = 24;
 
