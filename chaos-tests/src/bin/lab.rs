@@ -88,7 +88,11 @@ fn run(Arguments { folder, verb }: Arguments) -> Result<()> {
             status(cluster);
             Ok(())
         }),
-        Verb::Fault(fault) => state::with(&folder, |cluster| strike(cluster, &fault)),
+        Verb::Fault(fault) => {
+            let number = state::with(&folder, |cluster| aim(cluster, &fault))?;
+            // Written down by now, so that `heal` undoes also what is interrupted.
+            state::with(&folder, |cluster| faults::carry_out(cluster, number))
+        }
         Verb::Heal => state::with(&folder, |cluster| {
             cluster.heal()?;
             println!("healed");
@@ -101,10 +105,10 @@ fn run(Arguments { folder, verb }: Arguments) -> Result<()> {
     }
 }
 
-fn strike(cluster: &mut KubeCluster, verb: &Fault) -> Result<()> {
+fn aim(cluster: &mut KubeCluster, verb: &Fault) -> Result<u64> {
     let fault = verb.aim(cluster, &mut StdRng::from_rng(&mut rand::rng()))?;
     println!("{}", fault.what(cluster));
-    faults::strike(cluster, fault).map(drop)
+    Ok(faults::note(cluster, fault))
 }
 
 /// How to use the cluster.
@@ -120,10 +124,7 @@ fn entrances(cluster: &KubeCluster) {
     );
 }
 
-fn status(cluster: &mut KubeCluster) {
-    for (_, text) in cluster.deaths() {
-        println!("{text}");
-    }
+fn status(cluster: &KubeCluster) {
     for (number, plan) in cluster.plans().iter().enumerate() {
         let power = if cluster.machines()[number].power().is_some() { "" } else { "  no power" };
         println!("{:<4} {}{power}", plan.name, plan.address());

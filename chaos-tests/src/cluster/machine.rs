@@ -42,8 +42,9 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// One without power, or one that an earlier process has booted.
+    /// One without power, or one that an earlier process has booted and that may have ended since.
     pub fn new(name: String, host: Host, disk: Option<StoreDisk>, power: Option<Boot>) -> Self {
+        let power = power.filter(|boot| boot.init.is_alive());
         Self { power, disk, host, name, children: Vec::new() }
     }
 

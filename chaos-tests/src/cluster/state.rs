@@ -8,6 +8,7 @@
 //! There is one such cluster on a machine at a time: its namespaces have fixed names, and so has the cable by which this
 //! machine reaches it. Taking it away needs no state file, so a start that failed halfway leaves nothing behind for long.
 
+use std::mem::ManuallyDrop;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -61,12 +62,16 @@ pub fn up(folder: &Path, topology: Topology, disk: Disk, ready_within: Duration)
     Ok(())
 }
 
-/// Does something to the running cluster, and notes what became of it also if that failed.
+/// Does something to the running cluster, and notes what became of it also if that failed. Says first which parts have
+/// ended by themselves since the last command.
 pub fn with<T>(folder: &Path, work: impl FnOnce(&mut KubeCluster) -> Result<T>) -> Result<T> {
-    let mut cluster = adopt(folder)?;
+    // Never dropped, which would take the cluster away, not even by a panic: whoever reads our output may leave early.
+    let mut cluster = ManuallyDrop::new(adopt(folder)?);
+    for (_, text) in cluster.deaths() {
+        println!("{text}");
+    }
     let result = work(&mut cluster);
     let saved = save(&cluster);
-    cluster.leave();
     let value = result?;
     saved.map(|()| value)
 }

@@ -38,7 +38,7 @@ use move_leader::MoveLeader;
 use partition::Partition;
 use pause::Pause;
 use power::Power;
-pub use struck::{Struck, heal, strike, undo};
+pub use struck::{Struck, carry_out, heal, note, strike, undo};
 pub use target::Target;
 pub use verb::Verb;
 

@@ -25,24 +25,35 @@ impl Struck {
 }
 
 /// Does it, and returns the number to undo it by.
-pub fn strike(arena: &mut dyn Arena, mut fault: Fault) -> Result<u64> {
+pub fn strike(arena: &mut dyn Arena, fault: Fault) -> Result<u64> {
+    let number = note(arena, fault);
+    carry_out(arena, number).map(|()| number)
+}
+
+/// Says that it goes on, before it does: what is done halfway is undone as well.
+pub fn note(arena: &mut dyn Arena, fault: Fault) -> u64 {
     let number = arena.struck().next_number();
-    let held = held(arena);
-    // Noted first: what is done halfway is undone as well.
-    arena.struck_mut().0.insert(number, fault.clone());
+    arena.struck_mut().0.insert(number, fault);
+    number
+}
+
+/// Does what was noted.
+pub fn carry_out(arena: &mut dyn Arena, number: u64) -> Result<()> {
+    let Some(mut fault) = arena.struck().0.get(&number).cloned() else { return Ok(()) };
+    let held = held(arena, Some(number));
     let done = fault.act_mut().inject(arena, &held);
     if fault.act().lasts() {
         arena.struck_mut().0.insert(number, fault);
     } else {
         arena.struck_mut().0.remove(&number);
     }
-    done.map(|()| number)
+    done
 }
 
 /// Nothing to do for one that was undone already.
 pub fn undo(arena: &mut dyn Arena, number: u64) -> Result<()> {
     let Some(mut fault) = arena.struck_mut().0.remove(&number) else { return Ok(()) };
-    let held = held(arena);
+    let held = held(arena, None);
     fault.act_mut().undo(arena, &held)
 }
 
@@ -55,11 +66,10 @@ pub fn heal(arena: &mut dyn Arena) -> Result<()> {
     result
 }
 
-/// Parts that a fault keeps down.
-fn held(arena: &dyn Arena) -> BTreeSet<usize> {
+/// Parts that a fault keeps down, other than `except`.
+fn held(arena: &dyn Arena, except: Option<u64>) -> BTreeSet<usize> {
     let parts = arena.parts();
-    let is_held = |number: &usize| {
-        arena.struck().faults().any(|fault| fault.act().keeps_down(*number, &parts[*number]))
-    };
+    let others = || arena.struck().0.iter().filter(|(number, _)| Some(**number) != except);
+    let is_held = |part: &usize| others().any(|(_, fault)| fault.act().keeps_down(*part, &parts[*part]));
     (0..parts.len()).filter(is_held).collect()
 }
