@@ -63,8 +63,17 @@ pub fn spawn(command: &mut Command) -> Result<Child> {
 }
 
 /// Waits until it has. The first process of a machine is known by another id in its own namespace: this is not to be
-/// called there.
+/// called there. One that does not get ready is killed.
 pub fn wait_ready(mut child: Child) -> Result<Life> {
+    let ready = hear_ready(&mut child);
+    if ready.is_err() {
+        // Gone by itself is as good.
+        let _ = child.kill().and_then(|()| child.wait());
+    }
+    ready
+}
+
+fn hear_ready(child: &mut Child) -> Result<Life> {
     let life = Life::of(child.id())?;
     let mut line = String::new();
     let output = child.stdout.take().expect("its output is piped");

@@ -143,8 +143,9 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        let unmounted = self.power_off().and_then(|()| self.disk.take().map_or(Ok(()), StoreDisk::unmount));
-        if let Err(error) = unmounted {
+        let off = self.power_off();
+        let unmounted = self.disk.take().map_or(Ok(()), StoreDisk::unmount);
+        if let Err(error) = off.and(unmounted) {
             eprintln!("left behind: {error:#}");
         }
     }
