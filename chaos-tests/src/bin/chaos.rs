@@ -190,11 +190,6 @@ fn run_all(lab: &Lab) -> Result<u8> {
 
 /// `name` is what the command line calls the scenario.
 fn run_one(lab: &Lab, name: &str, scenario: &Any, text: &str, seed: u64) -> Result<u8> {
-    ensure!(
-        lab.target == Kind::Balsa || matches!(scenario, Any::Store(_)),
-        "--target etcd: {} is for a cluster, which is Balsa's own",
-        scenario.name()
-    );
     let folder = report::make_folder(&lab.out, scenario.name(), seed)?;
     let target = match lab.target {
         Kind::Balsa => Target::Balsa,

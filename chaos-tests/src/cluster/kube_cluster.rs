@@ -21,7 +21,7 @@ use super::topology::{MachinePlan, Role, Topology};
 use super::unit::{Unit, units};
 use crate::faults::{self, Arena, Struck};
 use crate::lab::cluster::make_busybox_image;
-use crate::lab::{Gateway, Host, Network, binary, eventually};
+use crate::lab::{Gateway, Host, Network, Target, binary, eventually};
 use crate::scenario::Disk;
 
 /// How a cluster is to be, and where it keeps its files.
@@ -34,6 +34,8 @@ pub struct Setup {
     pub folder: PathBuf,
     /// What members of the store keep their data on.
     pub disk: Disk,
+    /// And what they run; all else is Balsa.
+    pub store: Target,
 }
 
 /// Where commands that use the cluster run.
@@ -201,14 +203,16 @@ impl KubeCluster {
     pub fn start_unit(&mut self, number: usize) -> Result<()> {
         let unit = &self.units[number];
         ensure!(unit.life.is_none(), "{} runs already", unit.name);
-        let program = match unit.role {
-            Role::Balancer => binary("lab")?,
-            Role::Store | Role::Apiserver | Role::Controllers | Role::Scheduler | Role::Nodeagent => {
-                binary("balsa")?
-            }
-        };
-        let program = program.canonicalize().context("find the program to start")?;
         let mut arguments = flags::arguments(unit.role, &self.plans[unit.machine], &self.setup.topology);
+        let program = match (unit.role, &self.setup.store) {
+            (Role::Balancer, _) => absolute(&binary("lab")?)?,
+            (Role::Store, Target::Etcd(program)) => {
+                // A program of its own and not a command of another one; the flags are the same.
+                arguments.remove(0);
+                absolute(program)?
+            }
+            _ => absolute(&binary("balsa")?)?,
+        };
         if unit.joins {
             arguments.push("--initial-cluster-state=existing".to_owned());
         }
@@ -358,4 +362,12 @@ fn tail(log: &Path, lines: usize) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let skip = text.lines().count().saturating_sub(lines);
     text.lines().skip(skip).collect::<Vec<_>>().join("\n")
+}
+
+/// A machine has another working folder. A bare name is looked for on the path, there as here.
+fn absolute(program: &Path) -> Result<PathBuf> {
+    if program.components().count() == 1 {
+        return Ok(program.to_owned());
+    }
+    program.canonicalize().with_context(|| format!("find {}", program.display()))
 }

@@ -55,6 +55,7 @@ pub fn run(scenario: &ClusterScenario, options: &Options) -> Result<History> {
         data: data.path().to_owned(),
         folder: options.folder.canonicalize().context("find the run's folder")?,
         disk: scenario.disk,
+        store: options.target.clone(),
     };
     let mut cluster = KubeCluster::start(setup, Network::create()?)?;
     cluster.wait_ready(START_MAX)?;

@@ -24,7 +24,7 @@ use super::topology::{MachinePlan, Topology};
 use super::unit::Unit;
 use crate::faults::{Arena, Struck};
 use crate::lab::host::ip;
-use crate::lab::{Network, sweep};
+use crate::lab::{Network, Target, sweep};
 use crate::scenario::Disk;
 
 const PREFIX: &str = "balsa-lab";
@@ -54,7 +54,7 @@ pub fn up(folder: &Path, topology: Topology, disk: Disk, ready_within: Duration)
     clear(&data)?;
     let network = Network::create_named(PREFIX)?;
     connect()?;
-    let setup = Setup { topology, data, folder, disk };
+    let setup = Setup { topology, data, folder, disk, store: Target::Balsa };
     let mut cluster = KubeCluster::start_behind(setup, network, Door::Uplink)?;
     cluster.wait_ready(ready_within)?;
     save(&cluster)?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use balsa_proto::etcd::etcdserverpb::kv_client::KvClient;
+use serde::{Deserialize, Serialize};
 
 use super::member::{Member, Plan, peer_url};
 use super::membership::{Asked, Membership};
@@ -20,9 +21,11 @@ use crate::workloads::wire;
 /// For one answer to the lab's own questions.
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the members run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the members of the store run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Target {
+    #[default]
     Balsa,
     /// A stock etcd's binary.
     Etcd(PathBuf),
